@@ -1,0 +1,30 @@
+"""What was read, detected or repaired in a table, in words, each with the setting that settles it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LEVELS = ("info", "repair", "warning")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement about the data: plain words for people, `details` (JSON values only) for programs."""
+
+    topic: str  # file, columns, time, frequency, order, duplicates, gaps, missing, constant, partial, integer, season ...
+    message: str  # one sentence
+    override: str = ""  # the setting that decides otherwise, e.g. "read.missing=zero"
+    level: str = "info"  # info | repair | warning
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        mark = {"info": " ", "repair": "~", "warning": "!"}[self.level]
+        return f"{mark} {self.topic}: {self.message}" + (f"  [{self.override}]" if self.override else "")
+
+
+class DataError(ValueError):
+    """The table cannot be used as it is. The message names every problem found and how to mend it."""
