@@ -6,7 +6,7 @@ a notebook builds them directly. Each checks itself in `__post_init__` and says 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MISSING_RULES = ("mask", "zero", "ffill")
@@ -42,3 +42,118 @@ class ReadConfig:
         check_choice("read.duplicates", self.duplicates, DUPLICATE_RULES)
         if self.count_per and self.resample:
             raise ValueError("read.count_per counts events and read.resample re-bins counts: set one of them")
+
+
+ATTENTIONS = ("full", "causal", "local")
+POSITIONALS = ("none", "sinusoidal", "learned", "rotary")
+SCALINGS = ("standard", "robust", "last", "arcsinh")
+HEADS = ("auto", "quantile", "negative_binomial", "point")
+POINT_LOSSES = ("mae", "mse", "huber")
+
+
+@dataclass
+class EncoderConfig:
+    """Stacked self-attention encoder; None means: chosen from the data and said so."""
+
+    name: str = "encoder"
+    patch_length: int | None = None  # steps per token; 1 = a token per step
+    d_model: int | None = None  # width of a token
+    num_layers: int | None = None
+    num_heads: int | None = None
+    d_ff: int | None = None  # width of the feed-forward layer
+    dropout: float = 0.1
+    attention: str = "full"  # full | causal | local
+    attention_window: int = 32  # local attention: how many tokens to each side are seen
+    positional: str = "rotary"  # none | sinusoidal | learned | rotary
+    scaling: str = "arcsinh"  # of each window: standard | robust | last | arcsinh
+    head: str = "auto"  # auto | quantile | negative_binomial | point
+    point_loss: str = "mae"  # head=point: mae | mse | huber
+
+    def __post_init__(self) -> None:
+        check_choice("model.attention", self.attention, ATTENTIONS)
+        check_choice("model.positional", self.positional, POSITIONALS)
+        check_choice("model.scaling", self.scaling, SCALINGS)
+        check_choice("model.head", self.head, HEADS)
+        check_choice("model.point_loss", self.point_loss, POINT_LOSSES)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout={self.dropout} must lie in [0, 1)")
+        for field in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ValueError(f"model.{field}={value} must be at least 1")
+        if self.d_model and self.num_heads and self.d_model % self.num_heads:
+            raise ValueError(f"model.d_model={self.d_model} must be divisible by model.num_heads={self.num_heads}")
+        if self.d_model and self.num_heads and self.positional == "rotary" and self.d_model // self.num_heads % 2:
+            raise ValueError(
+                f"model.positional=rotary turns pairs of numbers: d_model / num_heads = {self.d_model // self.num_heads} must be even"
+            )
+
+
+@dataclass
+class PatchConfig(EncoderConfig):
+    """The encoder with 16 steps per token (PatchTST, Nie et al. 2023)."""
+
+    patch_length: int | None = 16
+
+
+MODEL_CONFIGS: dict[str, type[EncoderConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig}
+
+
+@dataclass
+class TrainerConfig:
+    """How a model is trained."""
+
+    accelerator: str = "auto"  # auto | cpu | gpu
+    precision: str = "auto"  # auto | 32 | bf16; auto takes bf16 on a GPU that has it
+    max_steps: int = 1500  # upper bound; early stopping usually ends sooner
+    batch_size: int | None = None  # windows per step; None: by the number of windows
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    gradient_clip: float = 1.0  # largest norm of the gradient
+    validate_every: int = 50  # steps between two looks at the validation windows
+    patience: int = 8  # looks without improvement before training stops
+    logger: str = "csv"  # csv | tensorboard | none; written only into a run folder
+    log_every: int = 25  # steps between two log rows and two reads of the finite flag
+    progress: bool = True  # a bar on a terminal, plain lines elsewhere
+
+    def __post_init__(self) -> None:
+        check_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        check_choice("trainer.precision", self.precision, ("auto", "32", "bf16"))
+        check_choice("trainer.logger", self.logger, ("csv", "tensorboard", "none"))
+        for field in ("max_steps", "validate_every", "patience", "log_every"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"trainer.{field}={getattr(self, field)} must be at least 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"trainer.learning_rate={self.learning_rate} must be positive")
+
+
+DEFAULT_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass
+class FitConfig:
+    """All that `fit` needs besides the data. None means: chosen from the data and said so."""
+
+    horizon: int | None = None  # steps to forecast; None: one season, else 7
+    context_length: int | None = None  # steps the model looks back
+    quantiles: list[float] = field(default_factory=lambda: list(DEFAULT_QUANTILES))
+    model: EncoderConfig = field(default_factory=EncoderConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: int = 0
+    refit: bool = True  # after the verdict, train once more on all rows for the number of steps found
+
+    def __post_init__(self) -> None:
+        if self.horizon is not None:
+            check_horizon(self.horizon)
+        if self.context_length is not None and self.context_length < 1:
+            raise ValueError(f"context_length={self.context_length} must be at least 1")
+        if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
+            raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
+        self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})
+
+
+def check_horizon(horizon: object) -> None:
+    """Raise a `ValueError` unless `horizon` is a whole number of at least 1."""
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon={horizon!r} must be a whole number of steps, 1 or more")

@@ -1,0 +1,5 @@
+"""Architectures by name."""
+
+from tsattn.models.encoder import Encoder
+
+MODELS = {"encoder": Encoder, "patch": Encoder}

@@ -1,0 +1,107 @@
+"""Windows as index views: (series, cut) pairs, gathered per batch on the device that holds the panel.
+
+This is the only step from array to tensor. A cut is the row of the first target within its series, so the context
+is the rows before it and the target the rows from it on. Letters: B batch, L context, H horizon, V variates, C features.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tsattn.data.panel import Panel
+
+
+class PanelTensors(NamedTuple):
+    """A panel as tensors on one device. Series s is `values[begin[s]:end[s]]`; a view of fewer rows has an earlier end."""
+
+    values: Float[Tensor, "T V"]  # missing values are NaN
+    begin: Int[Tensor, " S"]
+    end: Int[Tensor, " S"]
+    start: Int[Tensor, " S"]  # calendar row of the first row
+    calendar: Float[Tensor, "U C"]
+
+    def to(self, device: torch.device | str) -> PanelTensors:
+        return PanelTensors(*(part.to(device) for part in self))
+
+
+class Batch(NamedTuple):
+    """Windows ready for a model. Unobserved places hold 0 in `context` and `target`."""
+
+    context: Float[Tensor, "B L V"]
+    observed: Bool[Tensor, "B L V"]
+    features: Float[Tensor, "B LH C"] | None  # of context and horizon; None when there are none
+    target: Float[Tensor, "B H V"]
+    target_observed: Bool[Tensor, "B H V"]
+
+
+class Windows(NamedTuple):
+    """All cuts `first[s] .. first[s] + count[s] - 1` of every series, numbered 0 .. len - 1 without being listed."""
+
+    first: np.ndarray  # [S] int64
+    cumulative: np.ndarray  # [S + 1] int64, windows before series s
+
+    @property
+    def total(self) -> int:
+        return int(self.cumulative[-1])
+
+    def locate(self, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Series and cut of window `number`, both of its shape."""
+        series = np.searchsorted(self.cumulative, number, side="right") - 1
+        return series, self.first[series] + number - self.cumulative[series]
+
+
+def panel_tensors(panel: Panel, last: np.ndarray | None = None) -> PanelTensors:
+    """The panel on the CPU, sharing the memory of its arrays; `last` [S] ends each series after so many of its rows."""
+    end = panel.indptr[1:] if last is None else panel.indptr[:-1] + last
+    return PanelTensors(
+        torch.from_numpy(panel.values),
+        torch.from_numpy(panel.indptr[:-1]),
+        torch.from_numpy(end),
+        torch.from_numpy(panel.start),
+        torch.from_numpy(panel.calendar),
+    )
+
+
+def windows_between(first: np.ndarray, last: np.ndarray) -> Windows:
+    """The windows whose cut lies in `first[s] <= cut <= last[s]`, [S] each."""
+    count = np.maximum(last - first + 1, 0)
+    return Windows(first=first, cumulative=np.concatenate([[0], np.cumsum(count)]))
+
+
+def gather(
+    panel: PanelTensors,
+    series: Int[Tensor, " B"],
+    cut: Int[Tensor, " B"],
+    *,
+    context_length: int,
+    horizon: int,
+) -> Batch:
+    """Cut windows out of the panel, on its device, without a copy per window beyond the batch itself.
+
+    Places before the first or after the last row of a series are unobserved, like missing values. The calendar must reach
+    `horizon` rows beyond the last cut.
+    """
+    steps = torch.arange(-context_length, horizon, device=cut.device)
+    rows = cut[:, None] + steps  # within the series
+    begin, end = panel.begin[series], panel.end[series]
+    inside = (rows >= 0) & (rows < (end - begin)[:, None])
+    flat = (begin[:, None] + rows).clamp(0, max(len(panel.values) - 1, 0))
+    values = panel.values[flat]
+    observed = inside[..., None] & ~values.isnan()
+    values = torch.where(observed, values, 0.0)
+    features = None
+    if panel.calendar.shape[1]:
+        stamps = (panel.start[series][:, None] + rows).clamp(0, len(panel.calendar) - 1)
+        features = panel.calendar[stamps]
+    return Batch(
+        values[:, :context_length],
+        observed[:, :context_length],
+        features,
+        values[:, context_length:],
+        observed[:, context_length:],
+    )

@@ -1,0 +1,144 @@
+"""What happens around the training steps: averaged weights and early stopping, the finite check, the log and the bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from tsattn.training.module import PHASES, ForecastModule
+
+EMA_DECAY = 0.98
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; nothing of the failed steps is kept."""
+
+
+class BestWeights(pl.Callback):
+    """Keeps an exponential moving average of the weights and, of these, the ones with the lowest validation loss.
+
+    The average (decay 0.98, shorter in the first steps) stands in for an annealed learning rate, so that every step is a fair
+    candidate. Without `windows` there is no validation and the last average is the result.
+    """
+
+    def __init__(self, windows: list[tuple[Tensor, Tensor]], end: Tensor | None, *, every: int, patience: int) -> None:
+        self.windows, self.end = windows, end
+        self.every, self.patience = every, patience
+        self.best_loss, self.best_step, self.looks_since = float("inf"), 0, 0
+        self.history: list[tuple[int, float]] = []
+        self.average: list[Tensor] = []
+        self.best: list[Tensor] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.average = [p.detach().clone() for p in module_of(pl_module).model.parameters()]
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        module, step = module_of(pl_module), trainer.global_step
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.average, list(module.model.parameters()), 1 - decay)
+        if self.windows and (step % self.every == 0 or step == trainer.max_steps):
+            self.look(trainer, module, step)
+
+    def look(self, trainer: pl.Trainer, module: ForecastModule, step: int) -> None:
+        """Validate the averaged weights; keep them when they are the best so far, stop when patience is over."""
+        check_finite(module)
+        loss = self.validate(module)
+        self.history.append((step, loss))
+        if loss < self.best_loss:
+            self.best_loss, self.best_step, self.looks_since = loss, step, 0
+            self.best = [p.clone() for p in self.average]
+        else:
+            self.looks_since += 1
+            trainer.should_stop = trainer.should_stop or self.looks_since >= self.patience
+
+    def validate(self, module: ForecastModule) -> float:
+        """Mean loss over the validation windows under the averaged weights; the module is left as it was found."""
+        parameters = list(module.model.parameters())
+        current = [p.detach().clone() for p in parameters]
+        torch._foreach_copy_(parameters, self.average)
+        module.model.eval()
+        panel = module.panel if self.end is None else module.panel._replace(end=self.end.to(module.device))
+        batches = [(series.to(module.device), cut.to(module.device)) for series, cut in self.windows]
+        sums = [module.loss(batch, panel) * len(batch[0]) for batch in batches]
+        module.model.train()
+        torch._foreach_copy_(parameters, current)
+        return float(torch.stack(sums).sum()) / sum(len(batch[0]) for batch in self.windows)
+
+    @torch.no_grad()
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the best weights in the model. A non-finite step since the last look stops here at the latest."""
+        check_finite(module_of(pl_module))
+        torch._foreach_copy_(list(module_of(pl_module).model.parameters()), self.best or self.average)
+
+
+class Log(pl.Callback):
+    """A log row and a line (or the bar's new state) every so many steps: loss, learning rate, seconds per phase."""
+
+    def __init__(self, *, every: int, console: Console | None, name: str) -> None:
+        self.every, self.console, self.name = every, console, name
+        self.losses: list[Tensor] = []
+        self.bar: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.console is not None and self.console.is_terminal:
+            columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TextColumn("{task.fields[loss]}"))
+            self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+            self.task = self.bar.add_task(self.name, total=trainer.max_steps, loss="")
+            self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(outputs["loss"].detach())
+        step = trainer.global_step
+        if step % self.every == 0:
+            module = module_of(pl_module)
+            check_finite(module)
+            loss = float(torch.stack(self.losses).mean())
+            self.losses.clear()
+            self.report(trainer, module, step, loss)
+
+    def report(self, trainer: pl.Trainer, module: ForecastModule, step: int, loss: float) -> None:
+        if trainer.logger is not None:
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            seconds = {f"seconds_{phase}": round(module.seconds[phase], 4) for phase in PHASES}
+            trainer.logger.log_metrics({"loss": loss, "learning_rate": rate, **seconds}, step=step)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, loss=f"loss {loss:.4f}")
+        elif self.console is not None and step % (8 * self.every) == 0:
+            self.console.print(f"  {self.name}: step {step} of at most {trainer.max_steps}, loss {loss:.4f}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def check_finite(module: ForecastModule) -> None:
+    """Raise a `NonFinite` with the step when a loss or gradient was not finite. Reads the device: call it rarely."""
+    step = int(module.first_bad_step)
+    if step >= 0:
+        raise NonFinite(step)
+
+
+class NonFinite(TrainingError):
+    """Loss or gradient of training step `step` (from 0) was not finite."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"loss or gradient is not finite in step {step}")
+        self.step = step
+
+
+def module_of(pl_module: pl.LightningModule) -> ForecastModule:
+    """Our own module, for the type checker."""
+    assert isinstance(pl_module, ForecastModule)
+    return pl_module

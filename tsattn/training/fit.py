@@ -1,0 +1,185 @@
+"""Train one model on the windows of a panel."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from tsattn.config import TrainerConfig
+from tsattn.data.windows import PanelTensors, Windows
+from tsattn.training.callbacks import BestWeights, Log, NonFinite, TrainingError
+from tsattn.training.module import ForecastModule
+
+VALIDATION_BATCH = 512
+
+
+class Trained(NamedTuple):
+    """What a training gave besides the weights, which are in the model."""
+
+    steps: int  # step whose averaged weights were kept
+    validation_loss: float  # infinite without validation
+    history: list[tuple[int, float]]  # (step, validation loss)
+    seconds: dict[str, float]  # per phase, and "total"
+
+
+class BatchStream(IterableDataset):
+    """Batches of windows drawn uniformly; batch k is a function of (seed, k) alone."""
+
+    def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
+        self.windows, self.batch_size, self.seed = windows, batch_size, seed
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        generator = np.random.default_rng([self.seed, step])
+        series, cut = self.windows.locate(generator.integers(self.windows.total, size=self.batch_size))
+        return torch.from_numpy(series), torch.from_numpy(cut)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        step = 0
+        while True:
+            yield self.batch(step)
+            step += 1
+
+
+def default_batch_size(num_windows: int) -> int:
+    """A power of two, about an eighth of the windows, 16 at least and 128 at most."""
+    return int(2 ** np.clip(np.round(np.log2(max(num_windows, 1) / 8)), 4, 7))
+
+
+class TrainData(NamedTuple):
+    """Windows to learn from and, with `validation` (series and cut of each window), windows to stop by.
+
+    `panel.end` ends the rows for training; the targets of validation windows may reach to `validation_end` [S].
+    """
+
+    panel: PanelTensors
+    windows: Windows
+    ids: tuple[str, ...]
+    validation: tuple[np.ndarray, np.ndarray] | None = None
+    validation_end: Tensor | None = None
+
+
+class Reporting(NamedTuple):
+    """Where a training reports: log files go into `folder`, lines or a bar to `console`; None is silent."""
+
+    folder: Path | None = None
+    console: Console | None = None
+
+
+def train(
+    model: nn.Module,
+    data: TrainData,
+    config: TrainerConfig,
+    *,
+    context_length: int,
+    horizon: int,
+    seed: int,
+    steps: int | None = None,
+    name: str = "training",
+    reporting: Reporting = Reporting(),
+) -> Trained:
+    """Train `model` in place and leave the best weights in it, on the CPU, in eval mode.
+
+    With validation windows training stops early; with `steps` it runs exactly so long. Raises a TrainingError when a loss or
+    gradient is not finite.
+    """
+    batch_size = config.batch_size or default_batch_size(data.windows.total)
+    stream = BatchStream(data.windows, batch_size, seed)
+    module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)
+    accelerator, precision = resolve_device(config)
+    held_out = [] if data.validation is None or steps else validation_batches(*data.validation)
+    best = BestWeights(held_out, data.validation_end, every=config.validate_every, patience=config.patience)
+    log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=name)
+    started = time.perf_counter()
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            max_steps=steps or config.max_steps,
+            logger=make_logger(config.logger, reporting.folder, name),
+            callbacks=[best, log],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        loader = DataLoader(stream, batch_size=None)
+        try:
+            trainer.fit(module, loader)
+        except NonFinite as problem:
+            raise TrainingError(non_finite_message(stream, problem.step, data.ids, config)) from problem
+    if trainer.received_sigterm:
+        raise SystemExit(143)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    model.cpu().eval()
+    seconds = {**module.seconds, "total": time.perf_counter() - started}
+    return Trained(best.best_step or trainer.global_step, best.best_loss, best.history, seconds)
+
+
+def validation_batches(series: np.ndarray, cut: np.ndarray) -> list[tuple[Tensor, Tensor]]:
+    """The windows in batches; the last one may be smaller and counts by its size."""
+    pairs = zip(torch.from_numpy(series).split(VALIDATION_BATCH), torch.from_numpy(cut).split(VALIDATION_BATCH), strict=True)
+    return list(pairs)
+
+
+def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
+    """Lightning's accelerator and precision, from the config and what the machine can do."""
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ValueError("trainer=gpu: this machine shows no CUDA device to torch; use trainer=auto or trainer=cpu")
+    gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
+    half = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
+    return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
+
+
+def make_logger(kind: str, folder: Path | None, name: str) -> Logger | bool:
+    """A CSV file or TensorBoard events inside the run folder; none without a folder."""
+    if folder is None or kind == "none":
+        return False
+    path = folder / "logs" / name.replace(" ", "_")
+    if kind == "csv":
+        return CSVLogger(path.parent, name=path.name, version="")
+    try:
+        return TensorBoardLogger(path.parent, name=path.name, version="")
+    except ModuleNotFoundError as missing:
+        raise ValueError("trainer.logger=tensorboard needs a package: pip install 'tsattn[tensorboard]'") from missing
+
+
+def non_finite_message(stream: BatchStream, step: int, ids: tuple[str, ...], config: TrainerConfig) -> str:
+    """Which step failed, on which series, and what to try."""
+    series = np.unique(stream.batch(step)[0].numpy())
+    names = ", ".join(repr(ids[s]) for s in series[:5]) if ids else f"{len(series)} series"
+    more = f" and {len(series) - 5} more" if ids and len(series) > 5 else ""
+    return (
+        f"training stopped: loss or gradient is not finite in step {step}, whose batch holds series {names}{more}; "
+        f"no weights from after it are kept. Try a smaller trainer.learning_rate (now {config.learning_rate:g})"
+    )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's tips and the warnings that do not apply: there are no worker processes and none are wanted."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            warnings.filterwarnings("ignore", message=".*(num_workers|isinstance.treespec|LeafSpec|GPU available).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
