@@ -199,7 +199,7 @@ def test_large_numbers_are_readable():
 @pytest.mark.parametrize("freq", ["15min", "h", "4h", "12h", "D", "W-MON", "MS", "QS", "YS"])
 @pytest.mark.parametrize("num_series", [1, 9])
 def test_date_labels_are_few_and_do_not_touch(freq, num_series):
-    figure = plot_forecast(*tables(num_series, rows=70, freq=freq), **NAMES)
+    figure = plot_forecast(*tables(num_series, rows=200, freq=freq), **NAMES)
     figure.draw_without_rendering()
     for axes in figure.axes:
         first, last = axes.get_xlim()
