@@ -1,0 +1,280 @@
+"""Which column is the time, which names the series, which are the values. Explicit names win; a doubt is an error.
+
+A column is a `pyarrow.Array` of strings (text, still to be converted) or a `pandas.Series` of numbers, stamps or booleans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+
+from tsattn.config import ReadConfig
+from tsattn.data import numbers, times
+from tsattn.data.findings import DataError, Finding
+
+pc: Any = pyarrow.compute
+Column = pa.Array | pd.Series
+Columns = dict[str, Column]
+
+DIALECT_ID = ("unique_id", "item_id")
+DIALECT_TIME = ("ds", "timestamp")
+DIALECT_VALUE = (("y", "target"), ("value", "count"))
+TIME_WORDS = frozenset(
+    ("ds", "date", "datetime", "timestamp", "time", "day", "week", "month", "quarter", "year", "period")
+    + ("yearmon", "yearmonth", "t", "step", "datum")
+)
+ID_WORDS = frozenset(
+    ("id", "series", "name", "sensor", "source", "station", "store", "shop", "item", "product", "sku", "site", "location")
+    + ("city", "region", "state", "country", "market", "project", "camera", "device", "machine", "category", "brand", "make")
+    + ("model", "branch", "route", "department", "dept", "airline", "meter", "key")
+)
+STRONG_ID = ("id", "series_id", "series", "ts_id")
+ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "unnamed: 0", "rownames", "")
+CALENDAR_WORDS = frozenset(
+    ("year", "quarter", "month", "week", "day", "hour", "minute", "doy", "dow", "weekday", "dayofweek", "day_of_week")
+    + ("dayofyear", "day_of_year", "weekofyear", "day_of_month")
+)
+PARTS = (("year",), ("month", "quarter"), ("day",), ("hour",), ("minute",))
+
+
+def find(columns: Iterable[str], name: object, setting: str) -> str:
+    """The column called `name`, upper and lower case apart if need be; `DataError` listing the columns otherwise."""
+    names = list(columns)
+    if str(name) in names:
+        return str(name)
+    same = [other for other in names if other.lower() == str(name).strip().lower()]
+    if len(same) == 1:
+        return same[0]
+    raise DataError(f"{setting}={name}: there is no such column; the table has {_listed(names)}")
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _as_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
+
+
+def _named(columns: Iterable[str], wanted: tuple[str, ...]) -> list[str]:
+    return [name for name in columns if name.lower() in wanted]
+
+
+def is_number(column: Column) -> bool:
+    """Whether a column holds numbers, or text of which at least half are numbers in some notation."""
+    if isinstance(column, pd.Series):
+        return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    return numbers.share_of_numbers(column) >= 0.5
+
+
+def is_time(column: Column) -> bool:
+    """Whether a column holds stamps, or text that is written as dates."""
+    if isinstance(column, pd.Series):
+        return pd.api.types.is_datetime64_any_dtype(column.dtype)
+    return times.looks_like_time(column)
+
+
+def _is_whole(column: Column) -> bool:
+    if isinstance(column, pd.Series):
+        values = column.dropna().to_numpy(dtype=np.float64) if is_number(column) else np.zeros(0)
+        return len(values) > 0 and bool((values % 1 == 0).all())
+    return bool(pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py())
+
+
+# ---- time --------------------------------------------------------------------------------------------------------------
+
+
+def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -> list[str]:
+    """The columns that make up the time, joined by a blank in this order; none when the table has no time."""
+    if config.time is not None:
+        return [find(columns, name, "read.time") for name in _as_list(config.time)]
+    free = [name for name in columns if name not in (config.id, *_as_list(config.value))]
+    dated = [name for name in free if is_time(columns[name])]
+    if dated:
+        return _with_clock(_one_time(dated), columns, free, findings)
+    parts = _parts(columns, free)
+    if parts:
+        message = f"the time is put together from the columns {', '.join(parts)}"
+        findings.append(Finding("columns", message, f"read.time=[{','.join(parts)}]"))
+        return parts
+    whole = [name for name in free if name.lower() in TIME_WORDS and _is_whole(columns[name])]
+    if len(whole) > 1:
+        whole = _named(whole, DIALECT_TIME) or whole
+    if len(whole) > 1:
+        raise DataError(f"the time may be in {_listed(whole)}: set read.time=, or read.time=[...] to join columns")
+    return whole or _named(free, ("ds",))
+
+
+def _one_time(dated: list[str]) -> str:
+    """The time column among those with dates: by dialect, then by a word for time in its name."""
+    for choice in (dated, _named(dated, DIALECT_TIME), [name for name in dated if _words(name) & TIME_WORDS]):
+        if len(choice) == 1:
+            return choice[0]
+    raise DataError(f"several columns hold dates: {_listed(dated)}; set read.time=")
+
+
+def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:
+    """Join a column of times of day to a column of dates without one."""
+    column = columns[name]
+    if not isinstance(column, pa.Array) or times.has_clock(column):
+        return [name]
+    clocks = [other for other in free if isinstance(other_column := columns[other], pa.Array) and _is_clock(other_column)]
+    if not clocks:
+        return [name]
+    if len(clocks) > 1:
+        raise DataError(f"the time of day may be in {_listed(clocks)}: set read.time=[{name},...] or read.time={name}")
+    message = f"the time is put together from the columns {name} and {clocks[0]}"
+    findings.append(Finding("columns", message, f"read.time={name} (dates only)"))
+    return [name, clocks[0]]
+
+
+def _is_clock(column: pa.Array) -> bool:
+    return times.looks_like_clock(column)
+
+
+def _parts(columns: Columns, free: list[str]) -> list[str]:
+    """Columns year, month[, day[, hour[, minute]]] in this order, or none."""
+    found: list[str] = []
+    for words in PARTS:
+        names = _named(free, words)
+        if len(names) != 1:
+            break
+        found.append(names[0])
+    usable = len(found) > 1 and all(_is_whole(columns[name]) or name.lower() == "month" for name in found)
+    return found if usable and found[1].lower() == "month" else []
+
+
+# ---- id ----------------------------------------------------------------------------------------------------------------
+
+
+def choose_id(
+    columns: Columns, used: list[str], stamps: pd.Series | None, config: ReadConfig, findings: list[Finding]
+) -> str | None:
+    """The column that names the series, or None when the table is one series (or one series per column)."""
+    if config.id is not None:
+        return find(columns, config.id, "read.id")
+    dialect = _named([name for name in columns if name not in used], DIALECT_ID)
+    if dialect or config.count_per:
+        return dialect[0] if dialect else None
+    values = [str(name).lower() for name in _as_list(config.value)]
+    free = [name for name in columns if name not in used and name.lower() not in values]
+    texts = [name for name in free if not is_number(columns[name]) and not is_time(columns[name])]
+    texts = [name for name in texts if _repeats(columns[name])]
+    strong = [name for name in _named(free, STRONG_ID) if _repeats(columns[name])]
+    if len(strong) == 1:
+        return _reported_id(strong[0], findings)
+    if stamps is not None and not stamps.duplicated().any():
+        texts = [name for name in texts if _words(name) & ID_WORDS]
+    if len(texts) > 1 and stamps is not None:
+        texts = _settling(columns, texts, stamps) or texts
+    if len(texts) > 1:
+        raise DataError(
+            f"the series may be named by {_listed(texts)}: set read.id= to one of them, "
+            "or read.count_per=D if each row is an event"
+        )
+    return _reported_id(texts[0], findings) if texts else None
+
+
+def _reported_id(name: str, findings: list[Finding]) -> str:
+    findings.append(Finding("columns", f"the series are named by the column {name}", "read.id="))
+    return name
+
+
+def _repeats(column: Column) -> bool:
+    """More than one distinct value, each met twice or more on average."""
+    distinct = column.nunique() if isinstance(column, pd.Series) else len(pc.unique(column))
+    return 1 < distinct <= len(column) // 2
+
+
+def _settling(columns: Columns, texts: list[str], stamps: pd.Series) -> list[str]:
+    """Those columns which together with the time make every row unique."""
+    if not stamps.duplicated().any():
+        return texts
+    unique = []
+    for name in texts:
+        column = columns[name]
+        codes = pd.factorize(column)[0] if isinstance(column, pd.Series) else pc.dictionary_encode(column).indices.to_numpy()
+        if not pd.DataFrame({"id": codes, "ds": stamps.to_numpy()}).duplicated().any():
+            unique.append(name)
+    return unique
+
+
+# ---- values ------------------------------------------------------------------------------------------------------------
+
+
+def choose_values(
+    columns: Columns, used: list[str], id_name: str | None, config: ReadConfig, findings: list[Finding]
+) -> list[str]:
+    """The value column; several of them when the table is wide (one series per column)."""
+    if config.value is not None:
+        chosen = [find(columns, name, "read.value") for name in _as_list(config.value)]
+        if len(chosen) > 1 and id_name is not None:
+            raise DataError(
+                f"read.value names {len(chosen)} columns, but the series are named by {id_name}: choose one of them"
+            )
+        return chosen
+    free = [name for name in columns if name not in used and name != id_name]
+    found = [name for name in free if is_number(columns[name])]
+    dialect = _named(free, DIALECT_VALUE[0])
+    if len(dialect) == 1:
+        found = dialect
+    found = _without_row_numbers(columns, found, findings)
+    found = _without_calendar(found, used, findings)
+    if len(found) > 1:
+        common = _named(found, DIALECT_VALUE[1])
+        found = common if len(common) == 1 else found
+    if not found:
+        raise DataError(
+            f"no column of numbers is left to forecast among {_listed(columns)}: "
+            "set read.value=, or count the rows of an event log with read.count_per=D"
+        )
+    if len(found) > 1 and id_name is not None:
+        raise DataError(f"the values may be in {_listed(found)}: set read.value= to one of them")
+    _report_ignored([name for name in free if name not in found], found, findings)
+    return found
+
+
+def _without_row_numbers(columns: Columns, names: list[str], findings: list[Finding]) -> list[str]:
+    """Leave out a column that only numbers the rows."""
+    kept = []
+    for name in names:
+        if len(names) > 1 and name.lower() in ROW_NUMBERS and _is_whole(columns[name]):
+            column = columns[name]
+            values = np.asarray(column if isinstance(column, pd.Series) else pc.cast(column, pa.int64()), dtype=np.int64)
+            if (np.diff(values) == 1).all():
+                findings.append(Finding("columns", f"the column {name} only numbers the rows and was left out", "read.value="))
+                continue
+        kept.append(name)
+    return kept
+
+
+def _without_calendar(names: list[str], used: list[str], findings: list[Finding]) -> list[str]:
+    """Leave out columns such as year and weekday, which only repeat what the time column says."""
+    repeats = [name for name in names if name.lower() in CALENDAR_WORDS] if used else []
+    if not repeats or len(repeats) == len(names):
+        return names
+    findings.append(
+        Finding("columns", f"columns that only repeat the time were left out: {_listed(repeats, 5)}", "read.value=")
+    )
+    return [name for name in names if name not in repeats]
+
+
+def _report_ignored(ignored: list[str], found: list[str], findings: list[Finding]) -> None:
+    if len(found) > 1:
+        message = f"{len(found)} columns of numbers are {len(found)} series: {_listed(found, 5)}"
+        findings.append(Finding("columns", message, "read.value=", details={"series": found}))
+    if ignored:
+        findings.append(
+            Finding("columns", f"columns not used: {_listed(ignored, 5)}", "read.value=", details={"columns": ignored})
+        )

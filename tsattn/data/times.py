@@ -1,0 +1,417 @@
+"""Text and numbers -> time stamps, one reading for the whole column, never a guess per row."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+
+from tsattn.data import calendar
+from tsattn.data.findings import DataError, Finding
+
+pc: Any = pyarrow.compute
+CLOCK = (
+    r"(?:[T ,]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<offset>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
+)
+NAMED = r"(?P<name>[A-Za-z]{3,9})\.?"
+FORMS = {
+    "year-month-day": r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})" + CLOCK,
+    "compact": r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})" + CLOCK,
+    "numbers": r"^(?P<first>\d{1,2})[-/.](?P<second_number>\d{1,2})[-/.](?P<year>\d{4}|\d{2})" + CLOCK,
+    "year-month": r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})$",
+    "year month day hour": r"^(?P<year>\d{4}) (?P<month>\d{1,2})"
+    r"(?: (?P<day>\d{1,2})(?: (?P<hour>\d{1,2})(?: (?P<minute>\d{1,2}))?)?)?$",
+    "month/year": r"^(?P<month>\d{1,2})[-/.](?P<year>\d{4})$",
+    "month year": r"^" + NAMED + r"[- /.,]*(?P<year>\d{4})$",
+    "year month": r"^(?P<year>\d{4})[- /.,]*" + NAMED + "$",
+    "day month year": r"^(?P<day>\d{1,2})[. -]+" + NAMED + r"[ ,-]*(?P<year>\d{4}|\d{2})" + CLOCK,
+    "month day year": r"^" + NAMED + r" +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + CLOCK,
+    "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
+    "year quarter": r"^(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])$",
+    "quarter year": r"^[Qq](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",
+    "year week": r"^(?P<year>\d{4})-?W(?P<week>\d{2})$",
+}
+LONG_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october") + (
+    "november",
+    "december",
+)
+MONTH_NAMES = {"sept": 9} | {name[:size]: i + 1 for i, name in enumerate(LONG_MONTHS) for size in (3, len(name))}
+CLOCK_ONLY = r"^\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$"
+# plain numbers, and times of day such as 18.00.00 that could pass for day.month.year
+NO_DATE = r"\d+|\d{1,2}\.\d{4}|\d{4}\.\d{1,2}|00?[.]\d\d[.]\d\d|\d{1,2}[.]00[.]\d\d"
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+
+
+class Times(NamedTuple):
+    """Stamps in row order, the rows that could not be read, why, and what was decided."""
+
+    stamps: pd.Series  # datetime64[ns] naive or aware, or int64
+    bad: np.ndarray  # row numbers
+    reason: str
+    findings: list[Finding]
+    date_only: bool
+
+
+def looks_like_time(column: pa.Array, sample: int = 200) -> bool:
+    """Whether the first cells of a text column are dates written with letters or signs (plain numbers do not count)."""
+    cells = _given(column, sample)
+    if len(cells) == 0:
+        return False
+    forms = [form for name, form in FORMS.items() if name != "year month day hour"]
+    hits = sum(not re.fullmatch(NO_DATE, cell) and any(re.match(form, cell) for form in forms) for cell in cells)
+    return hits > 0.8 * len(cells)
+
+
+def looks_like_clock(column: pa.Array, sample: int = 200) -> bool:
+    """Whether the first cells are times of day without a date."""
+    cells = _given(column, sample)
+    return len(cells) > 0 and all(re.match(CLOCK_ONLY, cell) and not re.fullmatch(r"\d{1,2}\.\d{2}", cell) for cell in cells)
+
+
+def has_clock(column: pa.Array, sample: int = 200) -> bool:
+    """Whether dates carry a time of day as well."""
+    return any(":" in cell for cell in _given(column, sample))
+
+
+def _given(column: pa.Array, sample: int) -> list[str]:
+    return [cell for cell in column.slice(0, sample).to_pylist() if cell]
+
+
+def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
+    """Stamps of a text column; each distinct text is read once."""
+    coded = pc.dictionary_encode(column)
+    texts, codes = coded.dictionary, coded.indices.to_numpy()
+    if date_format:
+        unique = _by_format(texts, date_format)
+    elif pc.all(pc.match_substring_regex(texts, r"^\d+$")).as_py():
+        unique = parse_numbers(texts.cast(pa.int64()).to_numpy() if _short(texts) else np.array([-1]), name)
+    elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d+(\.0*)?$")).as_py():
+        unique = parse_numbers(pc.cast(texts, pa.float64()).to_numpy().astype(np.int64), name)
+    else:
+        unique = _by_form(texts, name)
+    bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
+    stamps = unique.stamps.take(codes).reset_index(drop=True) if len(unique.stamps) else unique.stamps
+    return unique._replace(stamps=stamps, bad=bad)
+
+
+def _short(texts: pa.Array) -> bool:
+    return (pc.max(pc.utf8_length(texts)).as_py() or 0) <= 18
+
+
+def parse_numbers(values: np.ndarray, name: str) -> Times:
+    """Whole numbers as time: Unix seconds ... nanoseconds, 20240131 and 202401 by their size; else integer time as it is."""
+    if len(values) == 0:
+        return _times(pd.Series(values, dtype="int64"))
+    low, high = int(values.min()), int(values.max())
+    for unit, factor in (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)):
+        scale = 1_000_000_000 // factor
+        if 5e8 * scale <= low and high < 9e9 * scale:
+            stamps = pd.Series(pd.DatetimeIndex((values * factor).astype("datetime64[ns]")).tz_localize("UTC"))
+            words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
+            return _times(
+                stamps, [_time_note(f"{name} was read as {words} since 1970 in UTC, from {stamps.min()}", "read.tz=")]
+            )
+    if low >= 16780101 and high <= 22611231:
+        year, month, day = values // 10000, values // 100 % 100, values % 100
+        if _valid_date(year, month, day).all():
+            stamps = pd.Series(_assemble(year, month, day))
+            return _times(
+                stamps,
+                [_time_note(f"{name} was read as dates such as {low} = {stamps.min():%Y-%m-%d}", "read.date_format=")],
+                True,
+            )
+    if low >= 167801 and high <= 226112 and ((values % 100 >= 1) & (values % 100 <= 12)).all():
+        stamps = pd.Series(_assemble(values // 100, values % 100, np.ones_like(values)))
+        return _times(
+            stamps, [_time_note(f"{name} was read as months such as {low} = {stamps.min():%Y-%m}", "read.date_format=")], True
+        )
+    return _times(pd.Series(values.astype(np.int64)))
+
+
+def years_as_dates(parsed: Times) -> Times:
+    """Whole numbers that are all possible years as the first days of these years; anything else as it is."""
+    stamps = parsed.stamps
+    if stamps.dtype != "int64" or len(stamps) == 0 or stamps.min() < FIRST_YEAR or stamps.max() > LAST_YEAR:
+        return parsed
+    year = stamps.to_numpy()
+    return parsed._replace(stamps=pd.Series(_assemble(year, np.ones_like(year), np.ones_like(year))), date_only=True)
+
+
+def _time_note(message: str, override: str, level: str = "info") -> Finding:
+    return Finding("time", message, override, level)
+
+
+def _times(stamps: pd.Series, findings: list[Finding] | None = None, date_only: bool = False) -> Times:
+    return Times(stamps, np.zeros(0, dtype=np.int64), "", findings or [], date_only)
+
+
+def _failed(texts: pa.Array, bad: np.ndarray, reason: str) -> Times:
+    return Times(pd.Series(np.zeros(len(texts)), dtype="datetime64[ns]"), np.flatnonzero(bad), reason, [], False)
+
+
+def _by_format(texts: pa.Array, date_format: str) -> Times:
+    cells = pd.Series(texts.to_pylist(), dtype=object)
+    try:
+        stamps = pd.to_datetime(cells, format=date_format, errors="coerce", utc="%z" in date_format)
+    except ValueError as error:
+        raise DataError(f"read.date_format={date_format} is no date format: {error}") from error
+    bad = stamps.isna().to_numpy()
+    if bad.any():
+        return _failed(texts, bad, f"is not of the form read.date_format={date_format}")
+    stamps = stamps.dt.as_unit("ns")
+    if "%y" in date_format:
+        future = (stamps.dt.year > dt.date.today().year).to_numpy()
+        if future.any():
+            return _failed(texts, future, "has a two-digit year that would lie in the future: write years with four digits")
+    return _times(stamps, date_only=bool((stamps == stamps.dt.normalize()).all()))
+
+
+def _by_form(texts: pa.Array, name: str) -> Times:
+    """Read all texts by the one form most of them have."""
+    matches = {form: pc.match_substring_regex(texts, re.sub(r"\(\?P<\w+>", "(", pattern)) for form, pattern in FORMS.items()}
+    form = max(matches, key=lambda key: pc.sum(matches[key]).as_py() or 0)
+    bad = ~matches[form].to_numpy(zero_copy_only=False)
+    if bad.all():
+        return _failed(texts, bad, "is not a date that is understood: set read.date_format=, e.g. %d.%m.%Y %H:%M")
+    if bad.any():
+        return _failed(texts, bad, f"is not a date of the form of the others ({_example(texts, ~bad)})")
+    parts = _parts(texts, form)
+    findings: list[Finding] = []
+    if "first" in parts:
+        _day_and_month(parts, texts, name, findings)
+    problem = _two_digit_years(parts, texts, name, findings)
+    if problem is not None:
+        return problem
+    return _stamps(parts, texts, name, findings)
+
+
+def _example(texts: pa.Array, rows: np.ndarray) -> str:
+    return texts[int(np.flatnonzero(rows)[0])].as_py()
+
+
+def _parts(texts: pa.Array, form: str) -> dict[str, np.ndarray]:
+    """The named pieces of each text: int64 arrays, and text arrays for name, half and offset."""
+    found = pc.extract_regex(texts, FORMS[form])
+    parts: dict[str, np.ndarray] = {}
+    for i, field in enumerate(found.type):
+        piece = found.field(i)
+        if field.name in ("name", "half", "offset", "fraction"):
+            parts[field.name] = np.array(piece.to_pylist(), dtype=object)
+        else:
+            filled = pc.if_else(pc.equal(piece, ""), "-1", piece)
+            parts[field.name] = pc.cast(filled, pa.int64()).to_numpy()
+            if field.name == "year":
+                parts["year_width"] = pc.utf8_length(piece).to_numpy()
+    return parts
+
+
+def _day_and_month(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> None:
+    """Decide once for the column which of the two first numbers is the day."""
+    first, second = parts.pop("first"), parts.pop("second_number")
+    day_first, month_first = (first > 12).any(), (second > 12).any()
+    if day_first and month_first:
+        a, b = _example(texts, first > 12), _example(texts, second > 12)
+        raise DataError(f"{name}: {a} can only be day/month and {b} only month/day: set read.date_format=")
+    if not day_first and not month_first:
+        day_first = _regular_reading(parts, first, second, texts, name, findings)
+    else:
+        proof = _example(texts, (first if day_first else second) > 12)
+        order = "day before month" if day_first else "month before day"
+        findings.append(_time_note(f"{name} is read with the {order}, as {proof} shows", "read.date_format="))
+    parts["day"], parts["month"] = (first, second) if day_first else (second, first)
+
+
+def _regular_reading(
+    parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: pa.Array, name: str, findings: list[Finding]
+) -> bool:
+    """Whether only the day-first reading (True) or only the month-first reading (False) gives a regular grid."""
+    year = np.where(parts["year_width"] == 2, parts["year"] + 2000, parts["year"])
+    clock = np.maximum(parts["hour"], 0) * 60 + np.maximum(parts["minute"], 0)
+    regular = {}
+    for day_first in (True, False):
+        day, month = (first, second) if day_first else (second, first)
+        regular[day_first] = _valid_date(year, month, day).all() and _is_regular(_assemble(year, month, day), clock)
+    sign = re.sub(r"\d", "", texts[0].as_py())[:1] or "/"
+    width = "%y" if parts["year_width"][0] == 2 else "%Y"
+    forms = {True: f"%d{sign}%m{sign}{width}", False: f"%m{sign}%d{sign}{width}"}
+    if regular[True] == regular[False]:
+        stamp = texts[0].as_py()
+        readings = f"{year[0]}-{second[0]:02d}-{first[0]:02d} or {year[0]}-{first[0]:02d}-{second[0]:02d}"
+        raise DataError(
+            f"{name}: {stamp} may be {readings}: set read.date_format={forms[True]} or read.date_format={forms[False]}"
+        )
+    order = "day before month" if regular[True] else "month before day"
+    message = f"{name} could be read both ways; only the {order} gives evenly spaced dates, so that was taken"
+    findings.append(_time_note(message, f"read.date_format={forms[not regular[True]]}", "warning"))
+    return regular[True]
+
+
+def _is_regular(dates: np.ndarray, clock: np.ndarray) -> bool:
+    values = np.unique(dates.astype("datetime64[m]").astype(np.int64) + clock)
+    if len(values) < 3:
+        return False
+    stamps = pd.DatetimeIndex((values * 60_000_000_000).astype("datetime64[ns]"))
+    where = calendar.positions(stamps, calendar.infer_freq(stamps))
+    return bool(where.fits.all() and (np.diff(where.index) == 1).all())
+
+
+def _two_digit_years(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> Times | None:
+    """Complete years of two digits where only one century is possible for all; never into the future."""
+    short = parts["year_width"] == 2
+    if not short.any():
+        return None
+    if not short.all():
+        return _failed(texts, short, "has a two-digit year, others have four digits")
+    year, now = parts["year"], dt.date.today().year % 100
+    if (year <= now).all() or (year > now).all():
+        century = 2000 if (year <= now).all() else 1900
+        parts["year"] = year + century
+        message = f"{name} has two-digit years, read as {century + year.min()} to {century + year.max()}"
+        findings.append(_time_note(message, "read.date_format=", "warning"))
+        return None
+    example = _example(texts, year > now)
+    raise DataError(
+        f"{name}: two-digit years from {year.min():02d} to {year.max():02d} may be of two centuries (e.g. {example}): "
+        "write years with four digits, or set read.date_format= with %y (00-68 is 2000-2068, 69-99 is 1969-1999)"
+    )
+
+
+def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> Times:
+    """Put the pieces together; the rows whose pieces make no date are `bad`."""
+    num = len(texts)
+    if "name" in parts:
+        parts["month"] = np.array([MONTH_NAMES.get(cell.lower(), 0) for cell in parts["name"]])
+    if "quarter" in parts:
+        parts["month"] = 3 * parts["quarter"] - 2
+    if "week" in parts:
+        return _weeks(parts, texts, findings)
+    day = parts.get("day", np.full(num, -1))
+    day = np.where(day < 0, 1, day)
+    no_clock = np.full(num, -1)
+    hour, minute, second = (parts.get(key, no_clock) for key in ("hour", "minute", "second"))
+    date_only = bool((hour < 0).all())
+    hour, minute, second = (np.maximum(piece, 0) for piece in (hour, minute, second))
+    hour, good_half = _twelve_hours(hour, parts.get("half"))
+    in_range = (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR)
+    bad = ~(
+        _valid_date(parts["year"], parts["month"], day) & in_range & (hour < 24) & (minute < 60) & (second < 60) & good_half
+    )
+    if bad.any():
+        return _failed(texts, bad, f"is not a possible date and time (years {FIRST_YEAR} to {LAST_YEAR}, hours 0 to 23)")
+    nanoseconds = ((hour * 60 + minute) * 60 + second) * 1_000_000_000 + _fraction(parts.get("fraction"), num)
+    values = _assemble(parts["year"], parts["month"], day).astype(np.int64) + nanoseconds
+    stamps = _with_offset(values, parts.get("offset"), texts, name, findings)
+    return stamps if isinstance(stamps, Times) else _times(stamps, findings, date_only)
+
+
+def _weeks(parts: dict[str, Any], texts: pa.Array, findings: list[Finding]) -> Times:
+    weeks = zip(parts["year"].tolist(), parts["week"].tolist(), strict=True)
+    days = []
+    for year, week in weeks:
+        try:
+            days.append(dt.date.fromisocalendar(year, week, 1))
+        except ValueError:
+            days.append(None)
+    bad = np.array([day is None for day in days])
+    if bad.any():
+        return _failed(texts, bad, "is not a possible week")
+    return _times(pd.Series(pd.DatetimeIndex(np.array(days, dtype="datetime64[ns]"))), findings, True)
+
+
+def _twelve_hours(hour: np.ndarray, half: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    good = np.ones(len(hour), dtype=bool)
+    if half is None:
+        return hour, good
+    marked = np.array([bool(cell) for cell in half])
+    afternoon = np.array([cell[:1] in ("p", "P") for cell in half])
+    good[marked] = (hour[marked] >= 1) & (hour[marked] <= 12)
+    return np.where(marked, hour % 12 + 12 * afternoon, hour), good
+
+
+def _fraction(fraction: np.ndarray | None, num: int) -> np.ndarray:
+    if fraction is None:
+        return np.zeros(num, dtype=np.int64)
+    return np.array([int((cell or "0").ljust(9, "0")) for cell in fraction], dtype=np.int64)
+
+
+def _valid_date(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
+    good = (month >= 1) & (month <= 12) & (day >= 1)
+    first = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
+    length = (first + 1).astype("datetime64[M]").astype("datetime64[D]") - first.astype("datetime64[M]").astype("datetime64[D]")
+    return good & (day <= length.astype(np.int64))
+
+
+def _assemble(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
+    first = ((year - 1970) * 12 + month - 1).astype("datetime64[M]").astype("datetime64[D]")
+    return (first + (day - 1)).astype("datetime64[ns]")
+
+
+def _with_offset(
+    values: np.ndarray, offset: np.ndarray | None, texts: pa.Array, name: str, findings: list[Finding]
+) -> pd.Series | Times:
+    """The stamps, aware when the texts carry an offset: one offset is kept, several become UTC."""
+    index = pd.DatetimeIndex(values.astype("datetime64[ns]"))
+    if offset is None or not any(offset):
+        return pd.Series(index)
+    absent = np.array([not cell for cell in offset])
+    if absent.any():
+        return _failed(texts, absent, "has no UTC offset while others have one")
+    kinds = {cell: _offset_minutes(cell) for cell in set(offset)}
+    minutes = np.array([kinds[cell] for cell in offset])
+    utc = pd.DatetimeIndex((values - minutes * 60_000_000_000).astype("datetime64[ns]")).tz_localize("UTC")
+    if len(set(kinds.values())) == 1:
+        same = minutes[0]
+        return pd.Series(utc if same == 0 else utc.tz_convert(dt.timezone(dt.timedelta(minutes=int(same)))))
+    message = f"{name} has {len(set(kinds.values()))} different UTC offsets: the stamps were converted to UTC"
+    findings.append(_time_note(message, "read.tz=Europe/Berlin (or another zone)", "repair"))
+    return pd.Series(utc)
+
+
+def _offset_minutes(cell: str) -> int:
+    if cell.upper() in ("Z", "UTC", "GMT"):
+        return 0
+    digits = cell[1:].replace(":", "")
+    return (int(digits[:2]) * 60 + int(digits[2:] or 0)) * (-1 if cell[0] == "-" else 1)
+
+
+# ---- zones -------------------------------------------------------------------------------------------------------------
+
+
+def to_zone(stamps: Any, tz: str, ids: np.ndarray, date_only: bool) -> pd.Series:
+    """Aware stamps converted to `tz`; naive ones placed in it, the repeated autumn hour in the order of the rows."""
+    try:
+        if stamps.dt.tz is not None:
+            return stamps.dt.tz_convert(tz)
+        pd.Timestamp(0).tz_localize(tz)
+    except Exception as error:
+        raise DataError(f"read.tz={tz} is not a known zone, e.g. UTC, Europe/Berlin, America/New_York") from error
+    placed: Any = stamps.dt.tz_localize(tz, nonexistent="NaT", ambiguous=np.ones(len(stamps), dtype=bool))
+    skipped = placed.isna()
+    if bool(skipped.any()):
+        if not date_only:
+            raise DataError(_zone_problem("does not exist", stamps[skipped], tz, "the clock skips it: is this the zone?"))
+        return stamps.dt.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(stamps), dtype=bool))
+    repeated: Any = stamps.dt.tz_localize(tz, nonexistent="NaT", ambiguous="NaT").isna()
+    if date_only or not repeated.any():
+        return placed
+    summer = np.ones(len(stamps), dtype=bool)
+    rows = pd.DataFrame({"id": ids, "ds": stamps})[repeated]
+    single = rows.groupby(["id", "ds"], sort=False)["ds"].transform("size").to_numpy() != 2
+    if single.any():
+        hint = "the clock passes it twice: write UTC offsets"
+        raise DataError(_zone_problem("is ambiguous", stamps[repeated][single], tz, hint))
+    order = rows.groupby(["id", "ds"], sort=False).cumcount().to_numpy()
+    falling = bool((np.diff(calendar.instants(pd.DatetimeIndex(stamps))) < 0).mean() > 0.5)
+    summer[np.flatnonzero(repeated)] = (order == 1) if falling else (order == 0)
+    return stamps.dt.tz_localize(tz, ambiguous=summer)
+
+
+def _zone_problem(what: str, stamps: Any, tz: str, hint: str) -> str:
+    first = ", ".join(str(stamp) for stamp in stamps.iloc[:5])
+    return f"read.tz={tz}: {first} ({len(stamps)} in all) {what} there; {hint}"
