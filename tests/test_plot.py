@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.dates import date2num, num2date
 
 from tsattn.plot import plot_forecast, shorten
@@ -38,7 +38,7 @@ def line(axes, label):
 
 
 def bands(axes):
-    return [artist for artist in axes.collections if isinstance(artist, FillBetweenPolyCollection)]
+    return [artist for artist in axes.collections if isinstance(artist, PolyCollection)]
 
 
 def drawn(figure):
