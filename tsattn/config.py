@@ -93,6 +93,7 @@ class EncoderConfig:
 class PatchConfig(EncoderConfig):
     """The encoder with 16 steps per token (PatchTST, Nie et al. 2023)."""
 
+    name: str = "patch"
     patch_length: int | None = 16
 
 

@@ -5,9 +5,14 @@ Letters: S series, T rows of all series together, V variates, U calendar rows, K
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from tsattn.data import calendar
+
+if TYPE_CHECKING:
+    from tsattn.data.frame import Frame
 
 
 class Panel(NamedTuple):
@@ -42,3 +47,38 @@ def right_aligned(panel: Panel, length: int) -> np.ndarray:
     out = np.full((len(panel.ids), length, panel.values.shape[1]), np.nan, np.float32)
     out[inside] = panel.values[rows[inside]]
     return out
+
+
+def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:
+    """The frame as a panel whose calendar holds `features` for every row and `horizon` stamps after each series' end.
+
+    Series on one grid share the rows of the calendar; a grid of another phase (weeks from Sunday beside weeks from Monday) has
+    rows of its own behind it.
+    """
+    unique_id = frame.df["unique_id"].to_numpy()
+    begin = np.flatnonzero(np.r_[True, unique_id[1:] != unique_id[:-1]]) if len(unique_id) else np.zeros(0, np.int64)
+    indptr = np.append(begin, len(unique_id)).astype(np.int64)
+    first = frame.df.set_index("ds").index[begin]
+    start, table = _calendar(first, np.diff(indptr) + horizon, frame.freq, features)
+    values = frame.df["y"].to_numpy(np.float32)[:, None]
+    return Panel(values, indptr, start, table, frame.freq, tuple(str(name) for name in unique_id[begin]))
+
+
+def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Row of the calendar where each series starts [S], and the calendar [U, K]."""
+    start = np.zeros(len(lengths), np.int64)
+    if not features:
+        return start, np.zeros((1, 0), np.float32)
+    step = calendar.parse(freq)
+    numbers = calendar.ordinals(first, step)
+    tables, num_rows = [], 0
+    for phase in np.unique(numbers % step.num):
+        members = np.flatnonzero(numbers % step.num == phase)
+        earliest = members[np.argmin(numbers[members])]
+        offset = (numbers[members] - numbers[earliest]) // step.num
+        size = int((offset + lengths[members]).max())
+        stamps = calendar.grid(first[[earliest]], np.array([size]), freq)
+        start[members] = num_rows + offset
+        tables.append(calendar.features(stamps, features))
+        num_rows += size
+    return start, np.concatenate(tables)

@@ -103,7 +103,8 @@ def train(
     best = BestWeights(held_out, data.validation_end, every=config.validate_every, patience=config.patience)
     log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=name)
     started = time.perf_counter()
-    with quiet_lightning():
+    with quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,

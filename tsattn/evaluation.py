@@ -1,0 +1,219 @@
+"""Back-tests: cut the raw rows first, then call the same `fit`, so that nothing after a cut-off can be seen.
+
+Letters: N windows (series, cut-off), H horizon, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsattn import fitting, ladder, metrics, store
+from tsattn.baselines import BASELINES
+from tsattn.config import FitConfig, ReadConfig
+from tsattn.data.findings import DataError
+from tsattn.data.frame import Frame, to_frame
+from tsattn.data.read import Rows
+from tsattn.fitted import NETWORK, Fitted, Prediction, predict
+from tsattn.forecaster import fit_rows, output_names, panel_for, prediction_columns, stamps_after
+from tsattn.sizing import default_horizon
+
+ANSWER = "forecast"  # the name under which the rung that answers is scored
+
+
+class Backtest(NamedTuple):
+    """A finished back-test."""
+
+    table: pd.DataFrame  # id, time, cutoff, y, forecast, mean, quantiles, model, and the median of every rung
+    scores: pd.DataFrame  # a row per rung, all windows pooled
+    text: str  # what was scored and how sure the difference is
+    folds: list[dict[str, Any]]  # per fit: cut-off, SHA-256 of the weights, findings, settings, verdict
+
+
+@dataclass
+class Window:
+    """Forecasts and truth of all series at one cut-off, by every rung."""
+
+    ids: tuple[str, ...]
+    origin: int
+    y: np.ndarray  # [S, H]
+    scale: np.ndarray  # [S] mean in-sample error of the seasonal naive forecast before the cut-off
+    scale_squared: np.ndarray  # [S] the same of its square
+    answers: dict[str, Prediction] = field(default_factory=dict)
+
+
+def backtest(
+    rows: Rows,
+    read: ReadConfig,
+    config: FitConfig,
+    *,
+    windows: int = 5,
+    step: int | None = None,
+    refit: bool = False,
+    reporting: Any = None,
+) -> Backtest:
+    """Forecast from `windows` cut-offs per series, the last one `horizon` rows before its end, earlier ones `step` rows before.
+
+    `refit=True` fits at every cut-off, otherwise once at the earliest. Raises DataError when no series is long enough.
+    """
+    full = to_frame(rows, read)
+    horizon = config.horizon or default_horizon(full.season_length)[0]
+    step = step or horizon
+    if windows < 1 or step < 1:
+        raise ValueError(f"windows={windows} and step={step} must be at least 1")
+    config = replace(config, horizon=horizon)
+    cutoffs = cutoff_stamps(full, horizon, windows, step)
+    fitted: Fitted | None = None
+    parts, scored, folds = [], [], []
+    for origin, cutoff in enumerate(cutoffs):
+        if cutoff.empty:
+            continue
+        known = cut(rows, cutoff)
+        if fitted is None or refit:
+            frame, fit = fit_rows(known, read, config, reporting=reporting)
+            fitted = fit.fitted
+            folds.append(describe_fold(cutoff, frame, fit))
+        else:
+            frame = to_frame(known, read, freq=fitted.schema.freq)
+        window, table = forecast_window(fitted, frame, full, cutoff, origin)
+        scored.append(window)
+        parts.append(table)
+    if fitted is None:
+        raise DataError(f"no series is longer than horizon={horizon}: there is nothing to test on")
+    levels = fitted.settings.levels
+    text = summary(scored, levels, block_length=math.ceil(horizon / step))
+    return Backtest(pd.concat(parts, ignore_index=True), score_table(scored, levels), text, folds)
+
+
+def cutoff_stamps(full: Frame, horizon: int, windows: int, step: int) -> list[pd.Series]:
+    """The cut-off of each series at each origin, earliest first: a Series of stamps by unique_id, short series left out."""
+    ids = full.df["unique_id"].to_numpy()
+    size = full.df.groupby("unique_id", sort=False)["ds"].size()
+    last = np.cumsum(size.to_numpy())
+    stamps = full.df["ds"]
+    result = []
+    for back in range(windows - 1, -1, -1):
+        distance = horizon + back * step
+        fits = size.to_numpy() > distance
+        rows = last[fits] - 1 - distance
+        result.append(pd.Series(stamps.iloc[rows].to_numpy() if stamps.dt is None else stamps.iloc[rows].array, index=ids[rows]))
+    return result
+
+
+def cut(rows: Rows, cutoff: pd.Series) -> Rows:
+    """The rows up to the cut-off of their series; series without one are left out."""
+    limit = rows.df["unique_id"].map(cutoff)
+    return rows._replace(df=rows.df[(rows.df["ds"] <= limit).to_numpy() & limit.notna().to_numpy()].reset_index(drop=True))
+
+
+def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str, Any]:
+    """What one fit saw and chose, as JSON values; the SHA-256 says whether two fits gave the same weights."""
+    settings = asdict(fit.fitted.settings)
+    settings["details"] = {k: v for k, v in settings["details"].items() if k != "seconds"}
+    return {
+        "cutoff": str(cutoff.max()),
+        "weights_sha256": store.weights_sha256(fit.fitted),
+        "settings": settings,
+        "schema": asdict(fit.fitted.schema),
+        "verdict": asdict(fit.fitted.verdict),
+        "findings": [finding.as_dict() for finding in (*frame.findings, *fit.findings)],
+    }
+
+
+def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series, origin: int) -> tuple[Window, pd.DataFrame]:
+    """Every rung's forecast from the end of `frame`, beside the truth of `full`."""
+    horizon, levels = fitted.settings.horizon, fitted.settings.levels
+    panel = panel_for(frame, fitted.schema, horizon)
+    table = stamps_after(frame, panel, horizon)
+    y = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
+    rungs = [*BASELINES, *([NETWORK] if fitted.network is not None else [])]
+    answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs}
+    answer = answers[fitted.verdict.answer]
+    names = output_names(full)
+    table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
+    table["cutoff"] = np.repeat(cutoff.loc[list(panel.ids)].to_numpy(), horizon) if len(cutoff) else []
+    table["cutoff"] = cutoff.loc[list(panel.ids)].repeat(horizon).array
+    table["y"] = y
+    for name, values in prediction_columns(fitted, answer).items():
+        table[name] = values
+    table["model"] = fitted.verdict.answer
+    for rung, prediction in answers.items():
+        table[rung] = prediction.at(levels, 0.5).ravel()
+    values = panel.values[:, 0].astype(np.float64)
+    window = Window(
+        panel.ids,
+        origin,
+        y.reshape(-1, horizon),
+        metrics.seasonal_scale(values, fitted.schema.season_length, indptr=panel.indptr),
+        metrics.seasonal_scale_squared(values, fitted.schema.season_length, indptr=panel.indptr),
+        {ANSWER: answer, **answers},
+    )
+    window.y[~np.isfinite(answer.mean).all(axis=1)] = np.nan  # nothing seen before the cut-off: not scored for anybody
+    return window, table
+
+
+def score_table(windows: list[Window], levels: tuple[float, ...]) -> pd.DataFrame:
+    """MAE, RMSE, WAPE, MASE, RMSSE, pinball, CRPS and coverage of every rung over all windows; sums added, divided once."""
+    y = np.concatenate([w.y for w in windows])
+    scale = np.concatenate([w.scale for w in windows])
+    squared = np.concatenate([w.scale_squared for w in windows])
+    common = set.intersection(*(set(w.answers) for w in windows))
+    rows = []
+    for rung in [name for name in windows[0].answers if name in common]:
+        quantiles = np.concatenate([w.answers[rung].quantiles for w in windows])
+        median = quantiles[..., levels.index(0.5)]
+        mase, rmsse = metrics.mase(y, median, scale=scale), metrics.rmsse(y, median, scale=squared)
+        rows.append(
+            {
+                "model": rung,
+                "MASE": mase.value,
+                "WAPE": metrics.wape(y, median),
+                "MAE": metrics.mae(y, median),
+                "RMSE": metrics.rmse(y, np.concatenate([w.answers[rung].mean for w in windows])),
+                "RMSSE": rmsse.value,
+                "pinball": metrics.pinball(y, quantiles, levels=levels),
+                "CRPS": metrics.crps(y, quantiles, levels=levels),
+                f"coverage{round(100 * (levels[-1] - levels[0]))}": metrics.coverage(y, quantiles[..., 0], quantiles[..., -1]),
+                "windows": mase.num_scored,
+                "without_scale": mase.num_dropped,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def scaled_errors(windows: list[Window], levels: tuple[float, ...]) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Scaled absolute error of each window {rung: [N]}, its series and its origin [N]."""
+    common = set.intersection(*(set(w.answers) for w in windows))
+    errors = {
+        rung: np.concatenate(
+            [metrics.scaled_absolute_errors(w.y, w.answers[rung].at(levels, 0.5), scale=w.scale).per_window() for w in windows]
+        )
+        for rung in windows[0].answers
+        if rung in common
+    }
+    names = np.concatenate([np.asarray(w.ids, dtype=object) for w in windows])
+    series = np.unique(names.astype(str), return_inverse=True)[1]
+    return errors, series, np.concatenate([np.full(len(w.ids), w.origin) for w in windows])
+
+
+def summary(windows: list[Window], levels: tuple[float, ...], *, block_length: int) -> str:
+    """How many windows were scored, and the difference from the best naive forecast with its interval."""
+    errors, series, origin = scaled_errors(windows, levels)
+    expected = sum(int(np.isfinite(w.y).any(axis=1).sum()) for w in windows)
+    usable = np.isfinite(errors[ANSWER])
+    text = f"{int(usable.sum()):,} of {expected:,} windows scored"
+    if usable.sum() < ladder.MIN_VERDICT_WINDOWS:
+        return f"{text}: too few to judge."
+    best = min(BASELINES, key=lambda rung: errors[rung][usable].mean())
+    difference = (errors[ANSWER] - errors[best])[usable]
+    low, high = ladder.difference_interval(difference, series[usable], origin[usable], block_length)
+    ours, theirs = errors[ANSWER][usable].mean(), errors[best][usable].mean()
+    sure = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+    return (
+        f"{text}: MASE {ours:.3f} against {theirs:.3f} of {ladder.WORDS[best]}, the best naive forecast; difference "
+        f"{ours - theirs:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}: {sure}."
+    )

@@ -1,0 +1,176 @@
+"""Fitted: what is saved and what forecasts. Frozen; every use of a trained model is a function of it.
+
+Letters: S series, N windows, L context, H horizon, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tsattn import baselines
+from tsattn.config import EncoderConfig
+from tsattn.data.panel import Panel, right_aligned
+from tsattn.ladder import Verdict
+
+NETWORK = "network"  # the name of the trained rung; the others are those of baselines.BASELINES
+CHUNK = 1024  # windows per forward pass when forecasting
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a table must look like for this model, and what the training saw."""
+
+    id: str | None  # the caller's own column names
+    time: str | None
+    value: str | None
+    freq: str
+    season_length: int
+    integer: bool  # every value seen was a whole number >= 0
+    features: tuple[str, ...]  # calendar features, in order
+    num_series: int
+    num_rows: int
+    cutoff: str  # last time stamp seen in training
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices, made by the user or from the data."""
+
+    horizon: int
+    context_length: int
+    levels: tuple[float, ...]  # quantile levels computed, 0.5 always among them
+    quantiles: tuple[float, ...]  # levels the user asked for
+    seed: int
+    architecture: str | None = None  # key of models.MODELS; None: no network was trained
+    model: EncoderConfig | None = None
+    steps: int = 0  # training steps behind the weights
+    details: dict[str, Any] = field(default_factory=dict)  # validation losses, seconds, number of parameters ...
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fit. `network` is None where no network was trained."""
+
+    schema: Schema
+    settings: Settings
+    verdict: Verdict
+    network: Any = None  # torch.nn.Module
+
+
+class Prediction(NamedTuple):
+    """Forecasts of one rung."""
+
+    mean: np.ndarray  # [S, H]
+    quantiles: np.ndarray  # [S, H, Q] at `Settings.levels`
+
+    def at(self, levels: tuple[float, ...], level: float) -> np.ndarray:
+        """The quantile at one of the levels, [S, H]."""
+        return self.quantiles[..., levels.index(level)]
+
+
+def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None) -> Prediction:
+    """The `horizon` steps after the last row of each series, by one rung; None is the rung the verdict chose.
+
+    Series without any value give NaN.
+    """
+    rung = rung or fitted.verdict.answer
+    settings, schema = fitted.settings, fitted.schema
+    if rung == NETWORK:
+        return _predict_network(fitted, panel, horizon)
+    values = panel.values[:, 0].astype(np.float64)
+    return Prediction(
+        *baselines.forecast(
+            rung,
+            values,
+            panel.indptr,
+            horizon=horizon,
+            season_length=schema.season_length,
+            levels=settings.levels,
+            integer=schema.integer,
+        )
+    )
+
+
+def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
+    """The network from the last row on; horizons beyond the trained one are rolled."""
+    length = fitted.settings.context_length
+    context = right_aligned(panel, length)
+    rows = (panel.start + panel.lengths)[:, None] + np.arange(-length, horizon)
+    features = panel.calendar[np.clip(rows, 0, len(panel.calendar) - 1)] if panel.calendar.shape[1] else None
+    parts = [
+        roll(fitted, context[i : i + CHUNK], None if features is None else features[i : i + CHUNK], horizon)
+        for i in range(0, len(context), CHUNK)
+    ]
+    return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horizon: int) -> Prediction:
+    """Forecast [S, L, 1] contexts in blocks of the trained horizon, each block's medians being the next one's history.
+
+    The distances from the median grow: those of a block are joined with those at the end of the block before, as independent
+    errors are (square root of the sum of squares), because a block takes the medians before it for certain.
+    """
+    trained, middle = fitted.settings.horizon, fitted.settings.levels.index(0.5)
+    nothing_seen = np.isnan(context).all(axis=(1, 2))
+    means, quantiles = [], []
+    behind = np.zeros((len(context), 1, len(fitted.settings.levels)))
+    for begin in range(0, horizon, trained):
+        steps = min(trained, horizon - begin)
+        length = context.shape[1]
+        known = None if features is None else features[:, begin : begin + length + trained]
+        if known is not None and known.shape[1] < length + trained:
+            known = np.pad(known, ((0, 0), (0, length + trained - known.shape[1]), (0, 0)))
+        mean, block = forward(fitted, context, known)
+        median = block[..., middle, None]
+        distance = np.sign(block - median) * np.hypot(block - median, behind)
+        behind = distance[:, -1:]
+        quantiles.append((median + distance)[:, :steps])
+        means.append(mean[:, :steps])
+        context = np.concatenate([context, median.astype(np.float32)], axis=1)[:, -length:]
+    mean, joined = np.concatenate(means, axis=1), np.concatenate(quantiles, axis=1)
+    if fitted.schema.integer:
+        mean, joined = np.maximum(mean, 0), np.maximum(joined, 0)
+    mean[nothing_seen], joined[nothing_seen] = np.nan, np.nan
+    return Prediction(mean, joined)
+
+
+def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """One pass of the network over [S, L, 1] contexts: mean [S, H] and quantiles [S, H, Q] of the trained horizon, float64."""
+    import torch
+
+    values = torch.from_numpy(context)
+    observed = ~values.isnan()
+    known = None if features is None else torch.from_numpy(np.ascontiguousarray(features))
+    network = fitted.network
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        raw, scale = network(
+            values.nan_to_num().to(device),
+            observed.to(device),
+            None if known is None else known.to(device),
+            fitted.settings.horizon,
+        )
+        mean, quantiles = network.head.mean(raw, scale), network.head.quantiles(raw, scale)
+    return mean[:, :, 0].cpu().numpy(), quantiles[:, :, 0].cpu().numpy()
+
+
+def build_network(settings: Settings, num_features: int) -> Any:
+    """A network of this shape with fresh weights, drawn from `settings.seed` without touching the caller's random state."""
+    import torch
+
+    from tsattn.models import MODELS
+
+    assert settings.model is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = MODELS[settings.model.name](
+            settings.model,
+            num_features=num_features,
+            context_length=settings.context_length,
+            horizon=settings.horizon,
+            levels=list(settings.levels),
+        )
+    return network.eval()

@@ -1,0 +1,304 @@
+"""From a panel to a `Fitted`: choose sizes and head, train, judge on windows nothing else has read, train again on all rows.
+
+Every choice is made from the panel that is passed in, so a back-test that cuts the rows first cannot leak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tsattn import ladder, metrics, sizing
+from tsattn.baselines import BASELINES
+from tsattn.config import EncoderConfig, FitConfig
+from tsattn.data.findings import Finding
+from tsattn.data.panel import Panel, take_rows
+from tsattn.fitted import NETWORK, Fitted, Schema, Settings, build_network, predict
+from tsattn.ladder import Verdict
+
+MAX_VALIDATION_WINDOWS = 1000
+
+
+class Fit(NamedTuple):
+    """A finished fit and what was decided on the way."""
+
+    fitted: Fitted
+    findings: list[Finding]
+
+
+class Plan(NamedTuple):
+    """What is decided before any training."""
+
+    settings: Settings  # without a decided head; architecture None where no network can be trained
+    parts: sizing.Parts
+    first_cut: np.ndarray  # [S] first row that may be a target in training
+    reason: str  # why no network is trained, as a sentence; empty where one is
+    findings: list[Finding]
+
+
+def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True, reporting: Any = None) -> Fit:
+    """Fit on all rows of `panel`, whose calendar must reach the horizon beyond its end.
+
+    `network=False` looks at the naive forecasts only. `reporting` is a `training.fit.Reporting`.
+    """
+    plan = make_plan(panel, schema, config, network)
+    draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
+    if plan.settings.architecture is not None:
+        draft = _trained(draft, panel, plan, config, reporting)
+    verdict = verdict_of(draft, panel, plan)
+    fitted = replace(draft, verdict=verdict)
+    if fitted.network is not None and config.refit:
+        fitted = _refitted(fitted, panel, plan, config, reporting)
+    return Fit(fitted, plan.findings + _decisions(fitted))
+
+
+def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) -> Plan:
+    """Horizon, context, parts and sizes, each with its reason."""
+    findings = []
+    horizon, why = (config.horizon, "as given") if config.horizon else sizing.default_horizon(schema.season_length)
+    findings.append(Finding("horizon", f"{horizon} steps are forecast: {why}", "horizon=", details={"horizon": horizon}))
+    parts = sizing.split_parts(panel.lengths, horizon)
+    longest = int(parts.validation.max(initial=1))
+    if config.context_length:
+        context_length, why = config.context_length, "as given"
+    else:
+        context_length, why = sizing.default_context_length(horizon, schema.season_length, longest)
+    first_cut = np.minimum(max(2, min(schema.season_length, context_length)), np.maximum(parts.validation - horizon, 1))
+    num_windows = int(np.maximum(parts.validation - horizon - first_cut + 1, 0).sum())
+    reason = _why_no_network(network, num_windows, int(parts.num_verdict.sum()), panel, horizon)
+    settings = Settings(
+        horizon=horizon,
+        context_length=context_length,
+        levels=tuple(sorted({*config.quantiles, 0.5})),
+        quantiles=tuple(config.quantiles),
+        seed=config.seed,
+    )
+    if not reason:
+        model, size = sizing.complete_model(
+            config.model,
+            num_rows=schema.num_rows,
+            context_length=context_length,
+            horizon=horizon,
+            season_length=schema.season_length,
+        )
+        settings = replace(settings, architecture=config.model.name, model=model)
+        findings.append(
+            Finding(
+                "context",
+                f"the model looks back {context_length} steps: {why}",
+                "context_length=",
+                details={"context_length": context_length},
+            )
+        )
+        findings.append(Finding("model", f"{model.name}: {size}", "model.d_model= model.patch_length=", details=asdict(model)))
+    return Plan(settings, parts, first_cut, reason, findings)
+
+
+def _why_no_network(network: bool, num_windows: int, num_verdict: int, panel: Panel, horizon: int) -> str:
+    if not network:
+        return "No model was trained. "
+    rows = int(panel.lengths.max(initial=0))
+    if num_verdict < sizing.MIN_VERDICT_WINDOWS or num_windows < sizing.MIN_TRAIN_WINDOWS:
+        return (
+            f"No attention model was trained: the longest of {len(panel.ids)} series has {rows} rows, too few for {horizon} steps "
+            f"({max(num_windows, 0)} training and {num_verdict} held-out windows; {sizing.MIN_TRAIN_WINDOWS} and "
+            f"{sizing.MIN_VERDICT_WINDOWS} are needed). "
+        )
+    return ""
+
+
+def _trained(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
+    """The draft with the network that validates best; each head that fits the data is tried where `head=auto`."""
+    assert plan.settings.model is not None
+    heads = [plan.settings.model.head]
+    if heads == ["auto"]:
+        heads = ["quantile", "negative_binomial"] if draft.schema.integer else ["quantile"]
+    elif heads == ["negative_binomial"] and not draft.schema.integer:
+        raise ValueError("model.head=negative_binomial is for counts: these values are not all whole numbers of 0 or more")
+    candidates = [_train_head(draft, panel, plan, config, head, reporting) for head in heads]
+    losses = {head: loss for head, (_, loss) in zip(heads, candidates, strict=True)}
+    best, _ = min(candidates, key=lambda candidate: candidate[1])
+    return replace(best, settings=replace(best.settings, details={**best.settings.details, "validation_pinball": losses}))
+
+
+def _train_head(
+    draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any
+) -> tuple[Fitted, float]:
+    """One network with this head, early-stopped and calibrated on the validation windows, and its scaled pinball loss there."""
+    from tsattn.training.fit import TrainData, train
+
+    assert plan.settings.model is not None
+    settings = replace(plan.settings, model=replace(plan.settings.model, head=head))
+    network = build_network(settings, panel.calendar.shape[1])
+    series, cut = validation_windows(plan)
+    data = TrainData(*_training_rows(panel, plan.first_cut, plan.parts.validation, settings.horizon), panel.ids, (series, cut))
+    trained = train(
+        network,
+        data._replace(validation_end=_ends(panel, plan.parts.verdict)),
+        config.trainer,
+        context_length=settings.context_length,
+        horizon=settings.horizon,
+        seed=settings.seed,
+        name=f"{head} head",
+        **({} if reporting is None else {"reporting": reporting}),
+    )
+    details = {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "training_windows": data.windows.total,
+        "history": trained.history,
+        "seconds": trained.seconds,
+    }
+    fitted = replace(draft, settings=replace(settings, steps=trained.steps, details=details), network=network)
+    return fitted, _calibrate(fitted, panel, plan, series, cut)
+
+
+def _training_rows(panel: Panel, first_cut: np.ndarray, end: np.ndarray, horizon: int) -> tuple[Any, Any]:
+    """Tensors that end each series at row `end`, and the windows whose targets lie within."""
+    from tsattn.data.windows import panel_tensors, windows_between
+
+    return panel_tensors(panel, end), windows_between(first_cut, end - horizon)
+
+
+def _ends(panel: Panel, rows: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(panel.indptr[:-1] + rows)
+
+
+def validation_windows(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Series and cut of the windows whose targets lie in the validation part; evenly chosen where there are many."""
+    from tsattn.data.windows import windows_between
+
+    windows = windows_between(plan.parts.validation, plan.parts.verdict - plan.settings.horizon)
+    chosen = np.unique(np.linspace(0, windows.total - 1, min(windows.total, MAX_VALIDATION_WINDOWS)).astype(np.int64))
+    return windows.locate(chosen)
+
+
+def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut: np.ndarray) -> float:
+    """Fit the intervals to the validation windows, in place, and return their pinball loss in units of the seasonal error."""
+    import torch
+
+    from tsattn.data.windows import gather, panel_tensors
+
+    settings, network = fitted.settings, fitted.network
+    tensors = panel_tensors(panel, plan.parts.verdict)
+    batch = gather(
+        tensors,
+        torch.from_numpy(series),
+        torch.from_numpy(cut),
+        context_length=settings.context_length,
+        horizon=settings.horizon,
+    )
+    with torch.inference_mode():
+        raw, scale = network(batch.context, batch.observed, batch.features, settings.horizon)
+        network.head.calibrate(raw, batch.target, batch.target_observed, scale)
+        quantiles = network.head.quantiles(raw, scale)[:, :, 0].numpy()
+    y = torch.where(batch.target_observed, batch.target, torch.nan)[:, :, 0].double().numpy()
+    units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[series]
+    units = np.where(np.isfinite(units) & (units > 0), units, 1.0)[:, None]
+    return metrics.pinball(y / units, quantiles / units[..., None], levels=settings.levels)
+
+
+def seasonal_scales(panel: Panel, schema: Schema) -> np.ndarray:
+    """Mean in-sample error of the seasonal naive forecast of each series, [S]: the unit of MASE."""
+    return metrics.seasonal_scale(panel.values[:, 0].astype(np.float64), schema.season_length, indptr=panel.indptr)
+
+
+def verdict_of(draft: Fitted, panel: Panel, plan: Plan) -> Verdict:
+    """Forecast every verdict window by every rung from the rows before it, and judge."""
+    parts, horizon, levels = plan.parts, plan.settings.horizon, plan.settings.levels
+    units = seasonal_scales(take_rows(panel, np.zeros_like(parts.verdict), parts.verdict), draft.schema)
+    rungs = [*BASELINES, *([NETWORK] if draft.network is not None else [])]
+    errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs}
+    inside: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs}
+    series, origins = [], []
+    for origin in range(int(parts.num_verdict.max(initial=0))):
+        members = np.flatnonzero(parts.num_verdict > origin)
+        cuts = np.zeros_like(parts.verdict)
+        cuts[members] = parts.verdict[members] + origin * parts.stride
+        history = select(take_rows(panel, np.zeros_like(cuts), cuts), members)
+        y = targets(panel, members, cuts[members], horizon)
+        y[np.isnan(history_levels(history))] = np.nan  # nothing seen yet: not scored for anybody
+        for rung in rungs:
+            answer = predict(draft, history, horizon, rung)
+            sums = metrics.scaled_absolute_errors(y, answer.at(levels, 0.5), scale=units[members])
+            errors[rung].append(sums.per_window())
+            held = (y >= answer.quantiles[..., 0]) & (y <= answer.quantiles[..., -1])
+            inside[rung].append(np.where(np.isnan(y), np.nan, held))
+        series.append(members)
+        origins.append(np.full(len(members), origin))
+    joined = {rung: np.concatenate(e) for rung, e in errors.items()} if series else {}
+    everything = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (series, origins)]
+    verdict = ladder.judge(joined, *everything, num_rows=draft.schema.num_rows, reason=plan.reason)
+    if verdict.num_windows < sizing.MIN_VERDICT_WINDOWS:
+        return verdict
+    return ladder.with_coverage(verdict, np.concatenate(inside[verdict.answer]), round(levels[-1] - levels[0], 6))
+
+
+def select(panel: Panel, members: np.ndarray) -> Panel:
+    """The panel of the series `members` alone; the calendar is shared."""
+    lengths = panel.lengths[members]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    ids = tuple(panel.ids[s] for s in members)
+    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start[members], ids=ids)
+
+
+def targets(panel: Panel, series: np.ndarray, cut: np.ndarray, horizon: int) -> np.ndarray:
+    """The `horizon` values from row `cut` of each series on, [N, H] float64; NaN beyond its end."""
+    rows = cut[:, None] + np.arange(horizon)
+    inside = rows < panel.lengths[series][:, None]
+    flat = np.where(inside, panel.indptr[series][:, None] + rows, 0)
+    return np.where(inside, panel.values[flat, 0], np.nan).astype(np.float64)
+
+
+def history_levels(panel: Panel) -> np.ndarray:
+    """1.0 for a series with any value, NaN for one without, [S]."""
+    seen = np.add.reduceat(np.r_[~np.isnan(panel.values[:, 0]), False].astype(np.int64), panel.indptr[:-1])
+    return np.where((panel.lengths > 0) & (seen > 0), 1.0, np.nan)
+
+
+def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
+    """The same network trained afresh on all rows for the number of steps found; its intervals stay as calibrated."""
+    from tsattn.training.fit import TrainData, train
+
+    settings = fitted.settings
+    network = build_network(settings, panel.calendar.shape[1])
+    data = TrainData(*_training_rows(panel, plan.first_cut, panel.lengths, settings.horizon), panel.ids)
+    train(
+        network,
+        data,
+        config.trainer,
+        context_length=settings.context_length,
+        horizon=settings.horizon,
+        seed=settings.seed,
+        steps=settings.steps,
+        name="refit on all rows",
+        **({} if reporting is None else {"reporting": reporting}),
+    )
+    for name, buffer in fitted.network.head.named_buffers():
+        network.head.get_buffer(name).copy_(buffer)
+    return replace(fitted, network=network)
+
+
+def _decisions(fitted: Fitted) -> list[Finding]:
+    """What training decided: head and number of steps."""
+    if fitted.network is None:
+        return []
+    settings = fitted.settings
+    assert settings.model is not None
+    losses = settings.details["validation_pinball"]
+    compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+    chosen = f"the {settings.model.head} head after {settings.steps} steps; validation loss {compared}"
+    return [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+
+
+def default_config(name: str) -> EncoderConfig:
+    """The configuration of an architecture by name, with the list of names in the error."""
+    from tsattn.config import MODEL_CONFIGS
+
+    if name not in MODEL_CONFIGS:
+        raise ValueError(f"model={name!r} is not known: choose one of auto, {', '.join(MODEL_CONFIGS)}")
+    return MODEL_CONFIGS[name]()

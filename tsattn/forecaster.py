@@ -1,0 +1,280 @@
+"""Forecaster: fit, predict, backtest, plot, save and load, each a few lines over functions of `Fitted`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsattn import fitting, store
+from tsattn.config import EncoderConfig, FitConfig, ReadConfig, check_horizon
+from tsattn.data import calendar
+from tsattn.data.findings import DataError, Finding
+from tsattn.data.frame import Frame, to_frame, to_rows
+from tsattn.data.panel import Panel, make_panel
+from tsattn.data.read import Rows
+from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict
+
+
+class NotFittedError(ValueError, AttributeError):
+    """`fit` has not been called yet."""
+
+
+class Forecaster:
+    """Forecast the next values of one or many series, with intervals and a verdict against naive forecasts.
+
+    horizon: steps to forecast; None means one season, or 7. model: "auto", or an architecture ("encoder", "patch").
+    context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else;
+    the other arguments win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `backtest`: `backtest_`.
+
+    >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
+    >>> forecaster.predict()                                    # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        horizon: int | None = None,
+        *,
+        model: str = "auto",
+        context_length: int | None = None,
+        quantiles: list[float] | None = None,
+        config: FitConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.model = model
+        self.context_length = context_length
+        self.quantiles = quantiles
+        self.config = config
+        self.seed = seed
+
+    def fit(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None, reporting: Any = None) -> Forecaster:
+        """Learn from a file, frame, Series, array or list; returns self. `reporting` is a `training.fit.Reporting`.
+
+        Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
+        """
+        self.read_ = read_config(read)
+        self.rows_ = to_rows(data, self.read_)
+        self._fit_rows(self.rows_, reporting=reporting)
+        return self
+
+    def _fit_rows(self, rows: Rows, *, network: bool = True, reporting: Any = None) -> None:
+        self.config_ = self._fit_config()
+        frame, fit = fit_rows(rows, self.read_, self.config_, network=network, reporting=reporting)
+        self.fitted_: Fitted = fit.fitted
+        self.findings_: list[Finding] = [*frame.findings, *fit.findings]
+
+    def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:
+        """The steps after the last row of each series of `data` (default: of the data of `fit`), unseen series included.
+
+        Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model` (the
+        rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
+        """
+        rows = self._rows(data)
+        fitted = self._fitted()
+        if horizon is not None:
+            check_horizon(horizon)
+        return forecast_table(fitted, frame_for(rows, self.read_, fitted.schema), horizon or fitted.settings.horizon)
+
+    def backtest(
+        self, data: Any = None, *, windows: int = 5, step: int | None = None, refit: bool = False, reporting: Any = None
+    ) -> pd.DataFrame:
+        """Forecast from `windows` earlier cut-offs, `step` rows apart (default: the horizon), fitted on the rows before them.
+
+        The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off. The
+        table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
+        """
+        from tsattn.evaluation import backtest
+
+        rows = self._rows(data)
+        self.backtest_ = backtest(
+            rows, self.read_, self._fit_config(), windows=windows, step=step, refit=refit, reporting=reporting
+        )
+        return self.backtest_.table
+
+    def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
+        """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
+        from tsattn.plot import plot_forecast
+
+        rows = self._rows(data)
+        frame = frame_for(rows, self.read_, self.fitted_.schema)
+        table = forecast_table(self.fitted_, frame, horizon or self.fitted_.settings.horizon)
+        names = output_names(frame)
+        history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
+        return plot_forecast(
+            history,
+            table,
+            id_col=names.id,
+            time_col=names.time,
+            target_col=names.value,
+            title=f"answered by: {self.fitted_.verdict.answer.replace('_', ' ')}",
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> Forecaster:
+        """Write the model folder (see `tsattn.store`); the data are not stored in it."""
+        store.save(store.Stored(self._fitted(), self.config_, self.read_, self.findings_), folder)
+        return self
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Forecaster:
+        """A fitted forecaster from a model folder; raises ModelFolderError. It forecasts as the saved one did, to the bit."""
+        stored = store.load(folder)
+        forecaster = cls(config=stored.config, horizon=stored.fitted.settings.horizon, seed=stored.config.seed)
+        forecaster.fitted_, forecaster.findings_ = stored.fitted, stored.findings
+        forecaster.config_, forecaster.read_ = stored.config, stored.read
+        return forecaster
+
+    @property
+    def verdict_(self) -> Any:
+        """Which rung answers and whether to believe it; `str()` of it is a sentence."""
+        return self._fitted().verdict
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, as scikit-learn asks for them."""
+        return {name: getattr(self, name) for name in ("horizon", "model", "context_length", "quantiles", "config", "seed")}
+
+    def set_params(self, **params: Any) -> Forecaster:
+        """Change constructor arguments; returns self."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"{name!r} is not a parameter of Forecaster: choose from {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        changed = {name: value for name, value in self.get_params().items() if value != Forecaster().get_params()[name]}
+        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+    def _fit_config(self) -> FitConfig:
+        base = self.config or FitConfig()
+        given = {
+            "horizon": self.horizon,
+            "context_length": self.context_length,
+            "quantiles": None if self.quantiles is None else list(self.quantiles),
+            "seed": self.seed or None,
+        }
+        model = base.model if self.model == "auto" else fitting.default_config(self.model)
+        if self.config is not None and model.name == base.model.name:
+            model = base.model
+        return replace(base, model=model, **{name: value for name, value in given.items() if value is not None})
+
+    def _fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
+            raise NotFittedError("this Forecaster is not fitted yet: call fit(data) first, or Forecaster.load(folder)")
+        return self.fitted_
+
+    def _rows(self, data: Any) -> Rows:
+        if data is not None:
+            if not hasattr(self, "read_"):
+                self.read_ = ReadConfig()
+            return to_rows(data, self.read_)
+        if not hasattr(self, "rows_"):
+            self._fitted()
+            raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
+        return self.rows_
+
+
+class OutputNames(NamedTuple):
+    """Column names of the tables that go out."""
+
+    id: str | None  # None: one series that had no id
+    time: str
+    value: str
+
+
+def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:
+    """`read` as a ReadConfig; unknown names are listed."""
+    if read is None or isinstance(read, ReadConfig):
+        return read or ReadConfig()
+    known = ReadConfig.__dataclass_fields__
+    unknown = [name for name in read if name not in known]
+    if unknown:
+        raise ValueError(f"read has no setting {', '.join(map(repr, unknown))}: choose from {', '.join(known)}")
+    return ReadConfig(**read)
+
+
+def fit_rows(
+    rows: Rows, read: ReadConfig, config: FitConfig, *, network: bool = True, reporting: Any = None
+) -> tuple[Frame, fitting.Fit]:
+    """Frame and fit of these rows and nothing else."""
+    frame = to_frame(rows, read)
+    if frame.df["y"].notna().sum() == 0:
+        raise DataError("there is no value to learn from: every value is missing")
+    longest = int(frame.df.groupby("unique_id", sort=False).size().max())
+    features = calendar.feature_names(frame.freq, longest)
+    horizon = config.horizon or fitting.sizing.default_horizon(frame.season_length)[0]
+    panel = make_panel(frame, horizon=horizon, features=features)
+    schema = Schema(
+        id=frame.names.id,
+        time=frame.names.time,
+        value=frame.names.value,
+        freq=frame.freq,
+        season_length=frame.season_length,
+        integer=frame.integer,
+        features=tuple(features),
+        num_series=len(panel.ids),
+        num_rows=int(frame.df["y"].notna().sum()),
+        cutoff=str(frame.df["ds"].max()),
+    )
+    return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
+
+
+def frame_for(rows: Rows, read: ReadConfig, schema: Schema) -> Frame:
+    """The frame of new rows at the frequency the model was trained on."""
+    return to_frame(rows, read, freq=schema.freq)
+
+
+def panel_for(frame: Frame, schema: Schema, horizon: int) -> Panel:
+    """The panel of a frame with the calendar features of a model."""
+    return make_panel(frame, horizon=horizon, features=list(schema.features))
+
+
+def output_names(frame: Frame) -> OutputNames:
+    """The caller's names; `unique_id` where several series had no id column, `ds` and `y` where there were none."""
+    several = frame.names.id is not None or frame.df["unique_id"].iloc[0] != frame.df["unique_id"].iloc[-1]
+    return OutputNames(
+        (frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y"
+    )
+
+
+def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
+    """The long table of forecasts: a row per series and step, in the caller's column names."""
+    if fitted.verdict.answer == NETWORK and horizon > fitted.settings.horizon:
+        warnings.warn(
+            f"horizon={horizon} is longer than the trained {fitted.settings.horizon}: the forecast is rolled, its intervals widen "
+            "and its later steps are less certain; train with the longer horizon for better ones",
+            stacklevel=3,
+        )
+    panel = panel_for(frame, fitted.schema, horizon)
+    names = output_names(frame)
+    prediction = predict(fitted, panel, horizon)
+    table = stamps_after(frame, panel, horizon)
+    table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
+    if names.id is None:
+        table = table.drop(columns="unique_id")
+    for name, values in prediction_columns(fitted, prediction).items():
+        table[name] = values
+    table["model"] = fitted.verdict.answer
+    return table
+
+
+def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]:
+    """`forecast`, `mean` and a column per asked quantile, each [S H] in the order of `stamps_after`."""
+    levels = fitted.settings.levels
+    columns = {"forecast": prediction.at(levels, 0.5).ravel(), "mean": prediction.mean.ravel()}
+    for level in fitted.settings.quantiles:
+        columns[f"q{level:g}"] = prediction.at(levels, level).ravel()
+    return columns
+
+
+def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
+    """unique_id and ds of the `horizon` steps after each series, series after series."""
+    last = frame.df.set_index("ds").index[panel.indptr[1:] - 1]
+    stamps = calendar.grid(last, np.full(len(last), horizon + 1), frame.freq)
+    after = np.arange(len(stamps)) % (horizon + 1) > 0
+    return pd.DataFrame({"unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon), "ds": stamps[after]})
