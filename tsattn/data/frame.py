@@ -182,6 +182,8 @@ def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, findings:
     if problem is not None:
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
+        if isinstance(df["ds"].dtype, pd.DatetimeTZDtype):
+            hint += "; if days begin at another hour in winter than in summer, name their zone with read.tz="
         raise DataError(f"the times follow no regular grid; most steps are {freq}, but {problem}{hint}")
     if given is None:
         _report_frequency(df, codes, freq, findings)
@@ -221,9 +223,13 @@ def _report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: 
         message = f"each series has one row only, so its frequency is unknown; {freq} was assumed"
         findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
         return
+    if len(steps) == 1 and len(df) == 2:
+        message = f"two rows show a single step, so the frequency {freq} is a guess"
+        findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
+        return
     share = float((steps == 1).mean())
     details = {"freq": freq, "share": round(share, 4)}
-    usual = "all steps" if share == 1 else f"{share:.1%} of the steps"
+    usual = "all steps" if share == 1 else f"{int((steps == 1).sum())} of {len(steps)} steps"
     findings.append(Finding("frequency", f"the frequency is {freq} ({usual})", "read.resample=", details=details))
     other = _other_frequencies(index, codes, df)
     if other:
@@ -357,5 +363,5 @@ def _report_last(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: li
         before = np.where(columns[:, 1:] < back[:, None], recent[:, 1:], np.nan)
         least = np.where(np.isnan(before), np.inf, before).min(axis=1)
         low[long_enough] = (recent[:, 0] < 0.5 * least) & np.isfinite(least) & (least > 0)
-    words = "the last value is below half of every one of the 28 before it; is its period complete?"
+    words = "last value below half of each of the 28 before it (is its period complete?)"
     _named("partial", words, ids, low, findings, "leave the last row out")

@@ -122,6 +122,8 @@ def to_float(column: pa.Array, marks: Marks) -> tuple[np.ndarray, np.ndarray, st
         values[good] = pc.cast(normalised(column, marks).filter(plain), pa.float64()).to_numpy(zero_copy_only=False)
     bad = ~good & ~absent.to_numpy(zero_copy_only=False)
     hint = "write plain numbers, leave a missing value empty, or set read.decimal= or read.thousands="
+    if pc.any(pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false"]))).as_py():
+        hint = "true and false are no values: write 1 and 0"
     infinite = np.isinf(values) | pc.match_substring_regex(column, INFINITE).to_numpy(zero_copy_only=False)
     if infinite.any():
         bad, hint = bad | infinite, "an infinite value cannot be used: leave it empty if it is unknown"

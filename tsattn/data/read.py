@@ -359,7 +359,8 @@ def _offenders(loaded: Loaded, name: str, rows: np.ndarray, reason: str, column:
     cells = []
     for row in rows[:5]:
         cell = column[int(row)]
-        cells.append(f"{loaded.place(int(row))}: {(cell.as_py() if isinstance(cell, pa.Scalar) else cell)!r}")
+        shown = repr(cell.as_py()) if isinstance(cell, pa.Scalar) else str(cell)
+        cells.append(f"{loaded.place(int(row))}: {shown if len(shown) < 60 else shown[:56] + ' ...'}")
     count = f" ({len(rows)} in all)" if len(rows) > 5 else ""
     return f"column {name!r}: {'; '.join(cells)}{count}: {reason}"
 

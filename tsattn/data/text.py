@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 SPACES = " \t\u00a0\u202f\u2009\ufeff"
 BAD_STARTS = ((b"PK\x03\x04", "an Excel or zip file"), (b"%PDF", "a PDF"), (b"PAR1", "a Parquet file: name it .parquet"))
+NO_TABLES = (
+    (r"<(!doctype|html|\?xml|head|body)", "a web page or XML file"),
+    (r"(\{|\[\s*[\[{])", "a JSON file: read it with pandas and give the frame"),
+    (r"version https://git-lfs", "a Git LFS pointer: fetch the file itself with git lfs pull"),
+)
 MAX_COLUMNS = 10_000
 
 
@@ -68,10 +74,20 @@ def read_text(path: Path, config: ReadConfig) -> TextTable:
         findings.append(Finding("file", f"{path.name}: {comments} comment lines before the header were left out", "", "repair"))
     if not content.strip(SPACES + "\n"):
         raise DataError(f"{path.name}: the file is empty")
-    sep = config.sep or _separator(content, path.name)
+    for start, meaning in NO_TABLES:
+        if re.match(start, content, re.IGNORECASE):
+            raise DataError(f"{path.name}: this is {meaning}, not a text table")
+    directive = re.match(r"sep=(.)\n", content)
+    if directive:
+        content, comments = content[directive.end() :], comments + 1
+    sep = config.sep or (directive[1] if directive else _separator(content, path.name))
     sep = {"tab": "\t", "\\t": "\t"}.get(sep, sep)
+    if len(sep) != 1:
+        raise DataError(f"read.sep={config.sep} must be a single character, or tab")
     if config.sep is None and sep != ",":
-        findings.append(Finding("file", f"{path.name}: columns are separated by {SEPARATOR_NAMES[sep]}", "read.sep="))
+        findings.append(
+            Finding("file", f"{path.name}: columns are separated by {SEPARATOR_NAMES.get(sep, repr(sep))}", "read.sep=")
+        )
     header = next(records(content, sep))[1]
     names = [name.strip(SPACES) for name in header]
     headless = len(names) == 1 and looks_numeric(names[0])
@@ -241,20 +257,26 @@ def _report_blank_rows(table: TextTable, number: int, full: pa.Array) -> None:
 
 
 def _check_alignment(table: TextTable) -> None:
-    """Refuse a comma-separated file whose decimal commas were taken for separators: its rows end at changing columns."""
+    """Refuse a comma-separated file whose decimal commas were taken for separators.
+
+    Its rows end at changing columns, nothing else is empty, and no number has decimals.
+    """
     arrays = list(table.columns.values())
     if table.sep != "," or len(arrays) < 5 or len(arrays[0]) < 3:
         return
-    run, ended = pa.array([0] * len(arrays[0])), pa.array([False] * len(arrays[0]))
+    run, empty = pa.array([0] * len(arrays[0])), pa.array([0] * len(arrays[0]))
+    ended = pa.array([False] * len(arrays[0]))
     for array in reversed(arrays):
-        ended = pc.or_(ended, pc.not_equal(array, ""))
+        blank = pc.equal(array, "")
+        ended = pc.or_(ended, pc.invert(blank))
         run = pc.add(run, pc.if_else(ended, 0, 1))
+        empty = pc.add(empty, pc.if_else(blank, 1, 0))
     lengths = run.to_numpy()
-    changes = float((lengths[1:] != lengths[:-1]).mean())
-    if len(set(lengths.tolist())) < 3 or changes < 0.2:
+    ends = len(set(lengths.tolist()))
+    if ends < 3 or (lengths[1:] != lengths[:-1]).mean() < 0.05 or not run.equals(empty):
         return
     if not any(pc.any(pc.match_substring_regex(array, r"^-?\d+\.\d+$")).as_py() for array in arrays):
         raise DataError(
-            f"{table.path}: the rows end at {len(set(lengths.tolist()))} different columns and no number has decimals: decimal "
-            "commas were probably taken for separators, so the columns are out of line; export the file again with another read.sep="
+            f"{table.path}: the rows end at {ends} different columns and no number has decimals: decimal commas were probably "
+            "taken for separators, so the columns are out of line; export the file again with another separator (read.sep=)"
         )

@@ -131,7 +131,11 @@ def parse_numbers(values: np.ndarray, name: str) -> Times:
         return _times(
             stamps, [_time_note(f"{name} was read as months such as {low} = {stamps.min():%Y-%m}", "read.date_format=")], True
         )
-    return _times(pd.Series(values.astype(np.int64)))
+    findings = []
+    if low >= 36526 and high <= 62000 and ("date" in name.lower() or name.lower() in ("ds", "timestamp", "day")):
+        message = f"{name} stays whole numbers such as {low}; if these are spreadsheet dates, write them as dates"
+        findings.append(_time_note(message, "read.date_format=", "warning"))
+    return _times(pd.Series(values.astype(np.int64)), findings)
 
 
 def years_as_dates(parsed: Times) -> Times:

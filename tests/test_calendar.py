@@ -1,0 +1,191 @@
+"""Time grids: each frequency text continues itself and is found again from its own stamps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsattn.data import calendar
+
+WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+FIRST = {
+    "min": "2024-02-28 23:50",
+    "15min": "2024-02-28 23:45",
+    "30min": "2024-12-31 12:00",
+    "h": "2024-02-28 20:00",
+    "6h": "2024-02-27 06:00",
+    "s": "2024-02-28 23:59:50",
+    "D": "2024-02-25",
+    "10D": "2024-02-25",
+    "B": "2024-02-26",
+    **{f"W-{day}": f"2024-01-{i + 1:02d}" for i, day in enumerate(WEEKDAYS)},
+    "2W-MON": "2024-01-01",
+    "MS": "2023-11-01",
+    "ME": "2023-11-30",
+    "MS+14D": "2023-11-15",
+    "MS+27D": "2022-12-28",
+    "MS+28D": "2022-12-29",
+    "MS+29D": "2022-12-30",
+    "2MS": "2023-11-01",
+    "QS-OCT": "2023-10-01",
+    "QS-NOV": "2023-11-01",
+    "QS-DEC": "2023-12-01",
+    "QE-OCT": "2023-10-31",
+    "QE-NOV": "2023-11-30",
+    "QE-DEC": "2023-12-31",
+    "QS-OCT+14D": "2023-10-15",
+    "YS-JAN": "2000-01-01",
+    "YS-JUL": "2000-07-01",
+    "YE-DEC": "2000-12-31",
+    "YE-FEB": "2000-02-29",
+}
+
+
+@pytest.mark.parametrize("freq", FIRST)
+def test_every_frequency_is_found_again_from_its_stamps_and_continues_them(freq):
+    stamps = calendar.stamps_from(FIRST[freq], 30, freq)
+    assert calendar.canonical(freq) == freq
+    assert calendar.infer_freq(stamps) == freq
+    assert calendar.positions(stamps, freq).index.tolist() == list(range(30))
+    longer = calendar.stamps_from(FIRST[freq], 33, freq)
+    assert calendar.future_stamps(stamps[-1], 3, freq).tolist() == longer[30:].tolist()
+
+
+@pytest.mark.parametrize("freq", [freq for freq in FIRST if "+" not in freq and freq not in ("10D", "2MS")])
+def test_stamps_equal_those_of_pandas_where_pandas_knows_the_frequency(freq):
+    expected = pd.date_range(FIRST[freq], periods=40, freq=freq)
+    assert calendar.stamps_from(FIRST[freq], 40, freq).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("step", ["1", "10"])
+def test_integer_time_continues_by_its_step(step):
+    assert calendar.future_stamps(30, 3, step).tolist() == [30 + int(step) * i for i in (1, 2, 3)]
+    assert calendar.infer_freq(calendar.stamps_from(5, 6, step)) == step
+
+
+def test_monthly_on_the_30th_takes_the_last_day_of_february():
+    days = [f"{stamp:%m-%d}" for stamp in calendar.stamps_from("2023-12-30", 5, "MS+29D")]
+    assert days == ["12-30", "01-30", "02-29", "03-30", "04-30"]
+    assert f"{calendar.future_stamps('2023-02-28', 1, 'MS+29D')[0]:%m-%d}" == "03-30"
+
+
+def test_leap_years_do_not_shift_yearly_and_daily_stamps():
+    assert calendar.future_stamps("2024-02-28", 2, "D").tolist() == [pd.Timestamp("2024-02-29"), pd.Timestamp("2024-03-01")]
+    assert calendar.future_stamps("2023-12-31", 1, "YE").tolist() == [pd.Timestamp("2024-12-31")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "hours"),
+    [
+        ("Europe/Berlin", "2024-03-30", 23),
+        ("Europe/Berlin", "2024-10-26", 25),
+        ("America/Sao_Paulo", "2018-11-03", 23),
+        ("America/Sao_Paulo", "2018-02-16", 25),
+        ("Australia/Lord_Howe", "2024-10-05", 23.5),
+        ("Australia/Lord_Howe", "2024-04-06", 24.5),
+    ],
+)
+def test_half_hours_and_days_cross_clock_changes(zone, start, hours):
+    first = pd.Timestamp(start, tz=zone)
+    half_hours = calendar.stamps_from(first, 200, "30min")
+    assert calendar.infer_freq(half_hours) == "30min"
+    assert set(np.diff(half_hours.tz_convert("UTC").asi8)) == {1_800_000_000_000}
+    days = calendar.stamps_from(first, 10, "D")
+    assert calendar.infer_freq(days) == "D"
+    assert calendar.positions(days, "D").fits.all()
+    assert [f"{day:%m-%d}" for day in days] == [f"{day:%m-%d}" for day in pd.date_range(start, periods=10)]
+    lengths = np.diff(days.tz_convert("UTC").asi8) / 3.6e12
+    assert hours in lengths
+
+
+def test_the_majority_of_steps_decides_and_others_are_marked():
+    stamps = pd.DatetimeIndex(["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-23", "2024-01-29", "2024-02-05"])
+    assert calendar.infer_freq(stamps) == "W-MON"
+    assert calendar.positions(stamps, "W-MON").fits.tolist() == [True, True, True, False, True, True]
+
+
+def test_series_on_their_own_weekdays_share_seven_days():
+    stamps = pd.date_range("2024-01-01", periods=5, freq="W-MON").append(pd.date_range("2024-01-03", periods=5, freq="W-WED"))
+    codes = np.repeat([0, 1], 5)
+    assert calendar.infer_freq(stamps, codes) == "7D"
+    assert calendar.positions(stamps, "7D", codes).index.tolist() == [0, 1, 2, 3, 4] * 2
+
+
+def test_business_days_need_a_weekend_that_was_passed_over():
+    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=5)) == "D"
+    assert calendar.infer_freq(pd.bdate_range("2024-01-01", periods=12)) == "B"
+    gap = pd.bdate_range("2024-01-01", periods=12).delete(7)
+    assert calendar.infer_freq(gap) == "B"
+
+
+def test_ninety_day_steps_are_days_and_not_quarters():
+    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=12, freq="90D")) == "90D"
+    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=12, freq="28D")) == "4W-MON"
+
+
+def test_old_spellings_become_the_canonical_ones():
+    pairs = {"M": "ME", "QS": "QS-OCT", "QS-JAN": "QS-OCT", "Q": "QE-DEC", "Y": "YE-DEC", "60min": "h", "24h": "D", "W": "W-SUN"}
+    assert {freq: calendar.canonical(freq) for freq in pairs} == pairs
+
+
+def test_unknown_frequencies_list_the_known_ones():
+    for freq in ("fortnight", "W-XXX", "0D", "MS-JAN", "D-MON"):
+        with pytest.raises(ValueError, match="is not known: use D, B"):
+            calendar.parse(freq)
+
+
+def test_a_stamp_off_the_grid_cannot_be_continued():
+    with pytest.raises(ValueError, match="not on the grid 'W-MON'"):
+        calendar.future_stamps("2024-01-02", 1, "W-MON")
+    with pytest.raises(ValueError, match="does not go with"):
+        calendar.future_stamps(3, 1, "D")
+
+
+@pytest.mark.parametrize(
+    ("freq", "rows", "season"),
+    [("h", 100, 24), ("30min", 100, 48), ("15min", 200, 96), ("D", 14, 7), ("D", 13, 1), ("B", 10, 5), ("W-MON", 104, 52)]
+    + [("W-MON", 103, 1), ("MS", 24, 12), ("ME", 23, 1), ("QS-OCT", 8, 4), ("YS-JAN", 50, 1), ("1", 500, 1), ("6MS", 8, 2)],
+)
+def test_the_season_is_the_usual_one_when_two_fit(freq, rows, season):
+    length, reason = calendar.season_length(freq, rows)
+    assert length == season
+    assert reason
+
+
+def test_features_are_offered_only_for_cycles_seen_twice():
+    def cycles(freq, rows):
+        return {name.rsplit("_", 1)[0] for name in calendar.feature_names(freq, rows)}
+
+    assert cycles("1", 10_000) == set()
+    assert cycles("D", 13) == set()
+    assert cycles("D", 60) == {"day_of_week"}
+    assert cycles("D", 400) == {"day_of_week", "day_of_month"}
+    assert cycles("D", 731) == {"day_of_week", "day_of_month", "day_of_year"}
+    assert cycles("h", 47) == set()
+    assert cycles("h", 24 * 14) == {"time_of_day", "day_of_week"}
+    assert cycles("W-MON", 104) == {"day_of_year"}
+    assert cycles("MS", 24) == {"month_of_year"}
+    assert cycles("MS", 23) == set()
+    assert len(calendar.feature_names("MS", 24)) == 11
+    assert calendar.feature_names("QS-OCT", 8) == [f"month_of_year_{wave}{k}" for k in (1, 2) for wave in ("sin", "cos")]
+
+
+def test_features_are_sines_of_the_wall_clock():
+    stamps = pd.DatetimeIndex(["2024-01-01 06:00", "2024-01-07 18:00"]).tz_localize("Europe/Berlin")
+    values = calendar.features(stamps, ["time_of_day_sin1", "day_of_week_sin1", "day_of_week_cos1"])
+    sunday = 2 * np.pi * 6 / 7
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, [[1, 0, 1], [-1, np.sin(sunday), np.cos(sunday)]], atol=1e-6)
+
+
+def test_features_stay_within_one_and_tell_all_weekdays_apart():
+    stamps = calendar.stamps_from("2022-01-01", 1000, "D")
+    names = calendar.feature_names("D", 1000)
+    values = calendar.features(stamps, names)
+    assert values.shape == (1000, len(names))
+    assert np.abs(values).max() <= 1
+    week = calendar.features(stamps[:7], [name for name in names if name.startswith("day_of_week")])
+    assert np.linalg.matrix_rank(np.c_[np.ones(7), week]) == 7
+    with pytest.raises(ValueError, match="is not known"):
+        calendar.features(stamps, ["moon_sin1"])
