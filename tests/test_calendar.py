@@ -125,7 +125,16 @@ def test_ninety_day_steps_are_days_and_not_quarters():
 
 
 def test_old_spellings_become_the_canonical_ones():
-    pairs = {"M": "ME", "QS": "QS-OCT", "QS-JAN": "QS-OCT", "Q": "QE-DEC", "Y": "YE-DEC", "60min": "h", "24h": "D", "W": "W-SUN"}
+    pairs = {
+        "M": "ME",
+        "QS": "QS-OCT",
+        "QS-JAN": "QS-OCT",
+        "Q": "QE-DEC",
+        "Y": "YE-DEC",
+        "60min": "h",
+        "24h": "D",
+        "W": "W-SUN",
+    }
     assert {freq: calendar.canonical(freq) for freq in pairs} == pairs
 
 

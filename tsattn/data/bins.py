@@ -46,8 +46,8 @@ def assign(stamps: Any, freq: str, setting: str) -> Bins:
     index: Any = pd.DatetimeIndex(stamps)
     ordinals = calendar.ordinals(index, step)
     if step.kind == "tick":
-        midnight = index.min().normalize()
-        phase = int(calendar.instants(pd.DatetimeIndex([midnight]))[0]) % step.num
+        first = pd.DatetimeIndex([index.min()])
+        phase = int((calendar.instants(first) - calendar.wall(first) % DAY)[0]) % step.num
     elif step.kind == "day" and step.anchor is not None:
         phase = (step.anchor - 3) % 7
     else:

@@ -153,7 +153,7 @@ def _written(stamp: Any) -> str:
     """A stamp in words, without a clock where it is midnight."""
     if not isinstance(stamp, pd.Timestamp):
         return str(stamp)
-    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() and stamp.tz is None else str(stamp)
+    return f"{stamp:%Y-%m-%d}" if stamp.tz is None and stamp == stamp.normalize() else str(stamp)
 
 
 def _places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:

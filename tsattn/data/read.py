@@ -21,7 +21,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from tsattn.config import ReadConfig
-from tsattn.data import numbers, times
+from tsattn.data import calendar, numbers, times
 from tsattn.data.columns import Column, Columns, choose_id, choose_time, choose_values, is_time
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.text import TextTable, looks_numeric, read_text
@@ -383,7 +383,7 @@ def _times(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
         problems.append(_offenders(loaded, label, missing, "a row has no time", column))
         return None
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return times.Times(column, missing, "", [], bool((column == column.dt.normalize()).all()))
+        return times.Times(column, missing, "", [], bool((calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY == 0).all()))
     if pd.api.types.is_bool_dtype(column.dtype):
         problems.append(f"column {label!r} holds true and false, not times: set read.time=")
         return None

@@ -89,19 +89,17 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     texts, codes = coded.dictionary, coded.indices.to_numpy()
     if date_format:
         unique = _by_format(texts, date_format)
-    elif pc.all(pc.match_substring_regex(texts, r"^\d+$")).as_py():
-        unique = parse_numbers(texts.cast(pa.int64()).to_numpy() if _short(texts) else np.array([-1]), name)
-    elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d+(\.0*)?$")).as_py():
-        unique = parse_numbers(pc.cast(texts, pa.float64()).to_numpy().astype(np.int64), name)
+    elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d{1,19}(\.0*)?$")).as_py():
+        whole = np.array([int(cell.partition(".")[0]) for cell in texts.to_pylist()], dtype=object)
+        large = np.abs(whole) > np.iinfo(np.int64).max
+        unique = (
+            _failed(texts, large, "is too large for a time") if large.any() else parse_numbers(whole.astype(np.int64), name)
+        )
     else:
         unique = _by_form(texts, name)
     bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
     stamps = unique.stamps.take(codes).reset_index(drop=True) if len(unique.stamps) else unique.stamps
     return unique._replace(stamps=stamps, bad=bad)
-
-
-def _short(texts: pa.Array) -> bool:
-    return (pc.max(pc.utf8_length(texts)).as_py() or 0) <= 18
 
 
 def parse_numbers(values: np.ndarray, name: str) -> Times:
@@ -173,7 +171,7 @@ def _by_format(texts: pa.Array, date_format: str) -> Times:
         future = (stamps.dt.year > dt.date.today().year).to_numpy()
         if future.any():
             return _failed(texts, future, "has a two-digit year that would lie in the future: write years with four digits")
-    return _times(stamps, date_only=bool((stamps == stamps.dt.normalize()).all()))
+    return _times(stamps, date_only=bool((calendar.wall(pd.DatetimeIndex(stamps)) % calendar.DAY == 0).all()))
 
 
 def _by_form(texts: pa.Array, name: str) -> Times:

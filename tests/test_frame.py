@@ -1,0 +1,334 @@
+"""The long frame: full grids, gaps, duplicates, counted events, and nothing decided from rows after a cut."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsattn.config import ReadConfig
+from tsattn.data import calendar
+from tsattn.data.findings import DataError
+from tsattn.data.frame import Frame, to_frame, to_rows
+
+
+def frame_of(data, freq: str | None = None, **settings) -> Frame:
+    config = ReadConfig(**settings)
+    return to_frame(to_rows(data, config), config, freq=freq)
+
+
+def long(stamps, y=None, name: str = "a") -> pd.DataFrame:
+    return pd.DataFrame({"unique_id": name, "ds": stamps, "y": np.arange(1.0, len(stamps) + 1) if y is None else y})
+
+
+def topics(frame: Frame) -> dict[str, str]:
+    return {finding.topic: finding.message for finding in frame.findings}
+
+
+def days(num: int, first: str = "2024-01-01") -> pd.DatetimeIndex:
+    return pd.date_range(first, periods=num)
+
+
+# ---- grid --------------------------------------------------------------------------------------------------------------
+
+
+def test_gaps_become_rows_with_nan_and_are_named():
+    frame = frame_of(long(days(10)).drop(index=[3, 4]))
+    assert frame.df["ds"].tolist() == days(10).tolist()
+    assert np.isnan(frame.df["y"]).tolist() == [i in (3, 4) for i in range(10)]
+    assert frame.freq == "D"
+    assert "2 of 10 times (D) have no row: 2024-01-04, 2024-01-05" in topics(frame)["gaps"]
+    assert "read.missing=zero" in topics(frame)["gaps"]
+    assert "missing" not in topics(frame)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("zero", [np.nan, 1, 0, 0, 4, np.nan]), ("ffill", [np.nan, 1, 1, 1, 4, np.nan])]
+)
+def test_missing_rows_and_values_are_filled_inside_a_series_only(rule, expected):
+    table = long(days(6), [np.nan, 1, np.nan, 9, 4, np.nan]).drop(index=3)
+    frame = frame_of(table, missing=rule)
+    np.testing.assert_array_equal(frame.df["y"], expected)
+    assert "3 of 6 values are missing" in topics(frame)["missing"]
+    assert "1 of 6 times" in topics(frame)["gaps"]
+
+
+def test_filling_does_not_reach_across_series():
+    table = pd.concat([long(days(3), [1, 2, np.nan]), long(days(3), [np.nan, 5, 6], "b")])
+    np.testing.assert_array_equal(frame_of(table, missing="ffill").df["y"], [1, 2, np.nan, np.nan, 5, 6])
+
+
+def test_each_series_keeps_its_own_span_and_ids_their_first_order():
+    table = pd.concat([long(days(4, "2024-02-01"), name="z"), long(days(3), name="b")]).sample(frac=1, random_state=3)
+    frame = frame_of(table)
+    first = table["unique_id"].iloc[0]
+    assert frame.df["unique_id"].unique().tolist() == [first, "b" if first == "z" else "z"]
+    assert frame.df[frame.df["unique_id"] == "z"]["ds"].tolist() == days(4, "2024-02-01").tolist()
+    assert "order" in topics(frame)
+
+
+def test_trailing_rows_without_a_value_stay():
+    frame = frame_of(long(days(5), [1, 2, 3, np.nan, np.nan]))
+    assert frame.df["ds"].iloc[-1] == pd.Timestamp("2024-01-05")
+
+
+@pytest.mark.parametrize("rule", ["sum", "mean", "last"])
+def test_duplicates_follow_the_rule_that_was_set(rule):
+    table = long([*days(3), days(3)[1]], [1, 2, 3, 10])
+    frame = frame_of(table, duplicates=rule)
+    assert frame.df["y"].tolist() == [1, {"sum": 12, "mean": 6, "last": 10}[rule], 3]
+    assert "1 rows repeat" in topics(frame)["duplicates"]
+
+
+def test_duplicates_are_an_error_that_names_them():
+    table = pd.concat([long(days(7)), long(days(7))])
+    with pytest.raises(DataError, match=r"7 rows repeat .*: 2024-01-01, 2024-01-02.*read\.duplicates=sum, mean or last"):
+        frame_of(table)
+
+
+def test_a_sum_of_missing_duplicates_is_missing():
+    table = long([*days(2), days(2)[1]], [1, np.nan, np.nan])
+    assert np.isnan(frame_of(table, duplicates="sum").df["y"].iloc[1])
+
+
+# ---- frequency ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freq", ["15min", "h", "D", "B", "W-WED", "MS", "ME", "MS+14D", "QS-NOV", "QE-DEC", "YS-JAN", "10"])
+def test_the_frequency_survives_missing_rows(freq):
+    stamps = calendar.stamps_from(5 if freq == "10" else calendar_start(freq), 40, freq)
+    frame = frame_of(long(stamps).drop(index=[4, 5, 20]))
+    assert frame.freq == freq
+    assert frame.df["ds"].tolist() == stamps.tolist()
+    assert int(frame.df["y"].isna().sum()) == 3
+
+
+def calendar_start(freq: str) -> pd.Timestamp:
+    step = calendar.parse(freq)
+    candidates = pd.date_range("2024-01-01", periods=400)
+    return next(stamp for stamp in candidates if calendar.positions(pd.DatetimeIndex([stamp]), freq).fits[0] and step)
+
+
+def test_stamps_on_no_grid_are_an_error_that_suggests_a_period():
+    rng = np.random.default_rng(0)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.integers(60, 2000, 200)), unit="s")
+    with pytest.raises(DataError, match=r"no regular grid.*read\.resample=h .*read\.count_per=h"):
+        frame_of(long(stamps))
+
+
+def test_single_stamps_off_the_grid_are_named():
+    stamps = days(20).tolist()
+    stamps[7] += pd.Timedelta("1h")
+    with pytest.raises(DataError, match="most steps are D, but 1 of 20 rows lie off it: 2024-01-08 01:00:00"):
+        frame_of(long(stamps))
+
+
+def test_a_few_far_apart_stamps_do_not_make_a_huge_grid():
+    stamps = [*pd.date_range("2024-01-01", periods=50, freq="s"), pd.Timestamp("2034-01-01")]
+    with pytest.raises(DataError, match="only 51 of 315619201 steps have a row"):
+        frame_of(long(stamps))
+
+
+def test_a_trained_frequency_is_used_and_must_fit():
+    monthly = long(pd.date_range("2024-01-01", periods=3, freq="MS").delete(1))
+    assert frame_of(monthly, freq="MS").df["ds"].tolist() == pd.date_range("2024-01-01", periods=3, freq="MS").tolist()
+    with pytest.raises(DataError, match="do not fit the frequency W-MON of the trained model"):
+        frame_of(long(days(5)), freq="W-MON")
+    with pytest.raises(DataError, match="trained on times of frequency 1, but these times are dates"):
+        frame_of(long(days(5)), freq="1")
+
+
+def test_one_row_is_daily_by_assumption_and_says_so():
+    frame = frame_of(long(days(1)))
+    assert frame.freq == "D"
+    assert "D was assumed" in topics(frame)["frequency"]
+
+
+def test_series_with_other_steps_are_named():
+    table = pd.concat([long(days(60)), long(pd.date_range("2024-01-01", periods=6, freq="W-MON"), name="weekly")])
+    frame = frame_of(table)
+    warnings = [finding for finding in frame.findings if finding.topic == "frequency" and finding.level == "warning"]
+    assert "e.g. weekly" in warnings[0].message
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("freq", ["30min", "h", "D", "MS"])
+def test_aware_stamps_keep_their_zone_across_clock_changes(zone, freq):
+    stamps = calendar.stamps_from(
+        pd.Timestamp("2017-10-01", tz=zone), 900 if freq == "D" else 20_000 if freq != "MS" else 40, freq
+    )
+    frame = frame_of(long(stamps).drop(index=[5, 17]))
+    assert frame.freq == freq
+    assert frame.df["ds"].tolist() == stamps.tolist()
+
+
+def test_local_days_given_in_utc_ask_for_their_zone():
+    stamps = pd.date_range("2024-03-20", periods=30, tz="Europe/Berlin").tz_convert("UTC")
+    with pytest.raises(DataError, match=r"read\.tz="):
+        frame_of(long(stamps))
+    assert frame_of(long(stamps), tz="Europe/Berlin").freq == "D"
+
+
+# ---- counting and summing ----------------------------------------------------------------------------------------------
+
+
+def events(*texts: str) -> pd.DataFrame:
+    return pd.DataFrame({"when": pd.DatetimeIndex(list(texts)), "who": list("ab" * len(texts))[: len(texts)]})
+
+
+def test_events_are_counted_per_day_with_zeros_between():
+    table = events("2024-01-01", "2024-01-01", "2024-01-01", "2024-01-04", "2024-01-05")
+    frame = frame_of(table, count_per="D")
+    assert frame.df["y"].tolist() == [3, 0, 0, 1, 1]
+    assert frame.df["ds"].tolist() == days(5).tolist()
+    assert frame.names.value == "count"
+    assert frame.names.id is None
+    assert frame.integer
+
+
+def test_events_of_each_id_run_from_their_first_period_to_the_end_of_the_log():
+    table = events("2024-01-01", "2024-01-03", "2024-01-03", "2024-01-03", "2024-01-04")
+    frame = frame_of(table, count_per="D", id="who")
+    assert frame.df[frame.df["unique_id"] == "a"]["y"].tolist() == [1, 0, 1, 1]
+    assert frame.df[frame.df["unique_id"] == "b"]["y"].tolist() == [2, 0]
+
+
+def test_partial_first_and_last_periods_are_left_out_and_reported():
+    table = events("2024-01-01 15:00", "2024-01-02 00:10", "2024-01-02 10:00", "2024-01-03 23:30", "2024-01-04 08:00")
+    frame = frame_of(table, count_per="D")
+    assert frame.df["ds"].tolist() == days(2, "2024-01-02").tolist()
+    assert frame.df["y"].tolist() == [2, 1]
+    assert "2024-01-01 00:00:00 and 2024-01-04 00:00:00" in topics(frame)["partial"]
+
+
+def test_when_no_period_is_whole_the_partial_ones_stay_with_a_warning():
+    frame = frame_of(events("2024-01-01 15:00", "2024-01-02 10:00"), count_per="D")
+    assert frame.df["y"].tolist() == [1, 1]
+    assert any(finding.topic == "partial" and finding.level == "warning" for finding in frame.findings)
+
+
+@pytest.mark.parametrize(
+    ("period", "starts"),
+    [("W-MON", ["2024-01-01", "2024-01-08"]), ("W", ["2024-01-01", "2024-01-08"]), ("W-WED", ["2024-01-03"])]
+    + [("MS", ["2024-01-01"]), ("ME", ["2024-01-01"])],
+)
+def test_periods_carry_the_stamp_of_their_start(period, starts):
+    frame = frame_of(long(days(31))[["ds"]], count_per=period)
+    assert frame.df["ds"].tolist()[: len(starts)] == [pd.Timestamp(start) for start in starts]
+    assert frame.df["y"].iloc[0] == (31 if period.startswith("M") else 7)
+
+
+def test_days_are_counted_on_the_wall_clock_of_the_zone():
+    stamps = pd.date_range("2024-03-30", "2024-04-01 23:00", freq="h", tz="Europe/Berlin").tz_convert("UTC")
+    frame = frame_of(pd.DataFrame({"ds": stamps}), count_per="D", tz="Europe/Berlin")
+    assert frame.df["y"].tolist() == [24, 23, 24]
+    assert frame.df["ds"].tolist() == list(pd.date_range("2024-03-30", periods=3, tz="Europe/Berlin"))
+
+
+def test_a_regular_series_is_summed_into_whole_weeks():
+    table = long(days(24, "2024-01-03"), np.ones(24)).assign(y=lambda df: df["y"].where(df["ds"] != "2024-01-17"))
+    frame = frame_of(table, resample="W-MON")
+    assert frame.df["ds"].tolist() == list(pd.date_range("2024-01-08", periods=2, freq="W-MON"))
+    np.testing.assert_array_equal(frame.df["y"], [7, np.nan])
+    assert "partial" in topics(frame)
+
+
+def test_a_missing_row_makes_its_sum_missing_unless_it_counts_as_zero():
+    table = long(days(14), np.ones(14)).drop(index=3)
+    np.testing.assert_array_equal(frame_of(table, resample="W-MON").df["y"], [np.nan, 7])
+    np.testing.assert_array_equal(frame_of(table, resample="W-MON", missing="zero").df["y"], [6, 7])
+
+
+def test_sums_over_shorter_periods_than_the_steps_are_refused():
+    with pytest.raises(DataError, match="shorter than the steps"):
+        frame_of(long(pd.date_range("2024-01-01", periods=9, freq="MS")), resample="D")
+    with pytest.raises(DataError, match="no calendar period"):
+        frame_of(long(days(9)), count_per="B")
+    with pytest.raises(DataError, match="needs dates"):
+        frame_of(long([1, 2, 3]), resample="W-MON")
+
+
+# ---- findings ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_frame_says_what_it_holds():
+    table = pd.concat([long(days(30)), long(days(30), np.full(30, 4.0), "flat"), long(days(4), name="short")])
+    frame = frame_of(table)
+    assert frame.season_length == 7
+    assert frame.integer
+    found = topics(frame)
+    assert found["series"] == "3 series, each of 4 to 30 rows, 2024-01-01 to 2024-01-30"
+    assert "1 of 3 series (flat)" in found["constant"]
+    assert "1 of 3 series (short)" in found["short"]
+    assert "all steps" in found["frequency"]
+    assert "season_length is 7" in found["season"]
+
+
+def test_whole_numbers_are_counts_only_without_negative_ones():
+    assert frame_of(long(days(5), [1, 2, np.nan, 0, 3])).integer
+    assert not frame_of(long(days(5), [1, 2, -1, 0, 3])).integer
+    assert not frame_of(long(days(5), [1, 2.5, 1, 0, 3])).integer
+    assert not frame_of(long(days(5), np.full(5, np.nan))).integer
+
+
+def test_a_last_value_far_below_all_recent_ones_is_warned_of():
+    assert "partial" in topics(frame_of(long(days(40), [*np.full(39, 100.0), 20])))
+    assert "partial" not in topics(frame_of(long(days(40), np.tile([100.0, 10], 20))))
+
+
+def test_findings_hold_plain_values_only():
+    import json
+
+    table = pd.concat([long(days(30)), long(days(3), name="b")]).drop(index=[4])
+    for finding in frame_of(table).findings:
+        json.dumps(finding.as_dict())
+
+
+# ---- promises ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_rows_given_are_not_changed():
+    rows = to_rows(long(days(9)).sample(frac=1, random_state=0))
+    before = rows.df.copy(deep=True)
+    to_frame(rows, ReadConfig(missing="zero"))
+    pd.testing.assert_frame_equal(rows.df, before)
+
+
+@pytest.mark.parametrize("cut", ["2024-02-10", "2024-02-21", "2024-03-01"])
+def test_a_frame_cut_from_the_rows_knows_nothing_of_what_came_after(cut):
+    table = pd.concat([long(days(80)).drop(index=[38, 39, 50]), long(days(70), name="b")], ignore_index=True)
+    later = table["ds"] >= cut
+    poisons = [table["y"] * 3 + 100, table["y"] * np.nan, table["y"] + 0.5]
+
+    def cut_frame(df: pd.DataFrame, **settings) -> Frame:
+        rows = to_rows(df, ReadConfig(**settings))
+        return to_frame(rows._replace(df=rows.df[rows.df["ds"] < cut]), ReadConfig(**settings))
+
+    for settings in ({}, {"missing": "ffill"}, {"resample": "2D"}):
+        expected = cut_frame(table, **settings)
+        for poison in poisons:
+            frame = cut_frame(table.assign(y=table["y"].where(~later, poison)), **settings)
+            if settings.get("resample"):
+                frame, expected = (
+                    f._replace(df=f.df[f.df["ds"] < pd.Timestamp(cut) - pd.Timedelta("2D")]) for f in (frame, expected)
+                )
+            pd.testing.assert_frame_equal(frame.df.reset_index(drop=True), expected.df.reset_index(drop=True))
+            if not settings.get("resample"):
+                assert frame[1:] == expected[1:]
+
+
+def test_ten_thousand_series_are_gridded_in_seconds():
+    num, rows = 10_000, 100
+    table = pd.DataFrame(
+        {
+            "unique_id": np.repeat([f"s{i}" for i in range(num)], rows),
+            "ds": np.tile(days(rows), num),
+            "y": np.random.default_rng(0).poisson(5, num * rows),
+        }
+    )
+    start = time.perf_counter()
+    frame = frame_of(table.drop(index=np.arange(50, num * rows, 1000)))
+    assert time.perf_counter() - start < 20
+    assert len(frame.df) == num * rows

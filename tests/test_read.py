@@ -1,0 +1,448 @@
+"""Reading: strict conversion, detection that says what it did, and errors that say how to go on."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tsattn.config import ReadConfig
+from tsattn.data.findings import DataError
+from tsattn.data.read import Names, Rows, read
+
+
+def rows_of(tmp_path, content: str | bytes, name: str = "a.csv", **settings) -> Rows:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read(path, ReadConfig(**settings))
+
+
+def daily(num: int = 3, sep: str = ",", header: str = "ds,y") -> str:
+    return header + "\n" + "".join(f"2024-01-{i + 1:02d}{sep}{i + 1}\n" for i in range(num))
+
+
+def words(rows: Rows) -> str:
+    return "\n".join(str(finding) for finding in rows.findings)
+
+
+def days(*texts: str) -> list[pd.Timestamp]:
+    return [pd.Timestamp(text) for text in texts]
+
+
+THREE_DAYS = days("2024-01-01", "2024-01-02", "2024-01-03")
+
+
+# ---- text files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        daily().encode(),
+        ("\ufeff" + daily()).encode(),
+        daily().encode("utf-16"),
+        gzip.compress(daily().encode()),
+        daily().replace("\n", "\r").encode(),
+        daily().replace("\n", "\r\n").encode(),
+        daily(sep=";", header="ds;y").encode(),
+        daily(sep="\t", header="ds\ty").encode(),
+        daily(sep="|", header="ds|y").encode(),
+        daily(sep=", ", header="ds , y").encode(),
+        ("# made by hand\n# twice\n" + daily()).encode(),
+        ("\n" + daily().replace("01-02,2", "01-02,2\n\n,")).encode(),
+        b"ds,y,,\n2024-01-01,1,,\n2024-01-02,2,,\n2024-01-03,3,,\n",
+        b'"ds","y"\n"2024-01-01","1"\n"2024-01-02","2"\n"2024-01-03","3"',
+    ],
+)
+def test_the_same_table_is_read_from_any_ordinary_file(tmp_path, content):
+    rows = rows_of(tmp_path, content)
+    assert rows.df["ds"].tolist() == THREE_DAYS
+    assert rows.df["y"].tolist() == [1.0, 2.0, 3.0]
+    assert rows.names == Names(None, "ds", "y")
+    assert rows.df["ds"].dtype == "datetime64[ns]"
+
+
+def test_text_that_is_not_utf8_is_read_as_cp1252_and_said_so(tmp_path):
+    rows = rows_of(tmp_path, daily(header="ds,é").encode("latin-1"))
+    assert rows.names.value == "é"
+    assert "read as cp1252" in words(rows)
+
+
+def test_ids_stay_text(tmp_path):
+    ids = ["007", "7", "NA", "1e5", "True", "null", "9007199254740993"]
+    content = "unique_id,ds,y\n" + "".join(f"{name},2024-01-01,1\n{name},2024-01-02,2\n" for name in ids)
+    rows = rows_of(tmp_path, content)
+    assert rows.df["unique_id"].unique().tolist() == ids
+    assert all(type(name) is str for name in rows.df["unique_id"])
+
+
+def test_blanks_around_ids_are_removed_and_reported(tmp_path):
+    rows = rows_of(tmp_path, "unique_id,ds,y\nA,2024-01-01,1\nA ,2024-01-02,2\n")
+    assert rows.df["unique_id"].tolist() == ["A", "A"]
+    assert "blanks around the ids" in words(rows)
+
+
+@pytest.mark.parametrize("marker", ["", "NA", "N/A", "NaN", "null", "None", "-", "#N/A"])
+def test_missing_markers_become_nan(tmp_path, marker):
+    rows = rows_of(tmp_path, f"ds,y\n2024-01-01,1\n2024-01-02,{marker}\n2024-01-03,3\n")
+    assert np.isnan(rows.df["y"]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "settings"),
+    [
+        (["1,5", "2,25"], [1.5, 2.25], {}),
+        (["1.234,5", "2"], [1234.5, 2.0], {}),
+        (['"1,193.91"', "160"], [1193.91, 160.0], {"sep": ","}),
+        (['"1,234,567"', '"1,234"'], [1234567.0, 1234.0], {"sep": ","}),
+        (['"1,234"', "5"], [1234.0, 5.0], {"sep": ",", "thousands": ","}),
+        (['"1,234"', "5"], [1.234, 5.0], {"sep": ",", "decimal": ","}),
+        (["1 234", "5"], [1234.0, 5.0], {"thousands": " "}),
+        (["1.5e3", "-2.5"], [1500.0, -2.5], {}),
+    ],
+)
+def test_decimal_signs_and_thousands(tmp_path, cells, expected, settings):
+    sep = settings.get("sep", ";")
+    rows = rows_of(tmp_path, f"ds{sep}y\n2024-01-01{sep}{cells[0]}\n2024-01-02{sep}{cells[1]}\n", **settings)
+    assert rows.df["y"].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ("ds,y\n", "no row of data"),
+        ("2024-01-01,1\n2024-01-02,2\n", "looks like data"),
+        ("ds,y\n2024-01-01,1\n2024-01-02,2,9\n", "the header has 2 fields but line 3 has 3"),
+        ("ds,x,y\n2024-01-01,1,2\n2024-01-02,3\n", "line 3 has 2"),
+        ("ds,y,y\n2024-01-01,1,2\n", "'y' more than once"),
+        ("ds,,y\n2024-01-01,1,2\n", "column 2 has values but no name"),
+        ('ds,y\n2024-01-01,"1,234"\n', r"read.thousands=, .1,234 is 1234. or read.decimal=,"),
+        ("ds;y\n2024-01-01;1.234\n2024-01-02;2.345\n", "read.thousands=. .1.234 is 1234. or read.decimal=."),
+        ("ds;y\n2024-01-01;1.234,5\n2024-01-02;1,234.5\n", "contradict each other"),
+        ("ds,y\n2024-01-01,12%\n2024-01-02,3\n", "a.csv, line 2: '12%': write plain numbers"),
+        ("ds,y\n2024-01-01,1\n2024-01-02,inf\n", "line 3: 'inf': an infinite value"),
+        ("ds,y\n2024-01-01,1e400\n2024-01-02,1\n", "an infinite value"),
+        ("ds,y\n2024-01-01,True\n2024-01-02,False\n", "true and false are no values"),
+        ("ds,y\n2024-01-01,0x1F\n2024-01-02,2\n", "'0x1F'"),
+        ("ds,y\n2024-01-01,1\n,2\n", "line 3: '': a row has no time"),
+        ("unique_id,ds,y\na,2024-01-01,1\n,2024-01-01,2\n", "line 3: '': a row has no id"),
+        ("ds,y\n2024-02-29,1\n2024-02-30,2\n", "line 3: '2024-02-30': is not a possible date"),
+        ("ds,y\n2024-01-01 24:00,1\n2024-01-02 01:00,2\n", "not a possible date"),
+        ("ds,y\n2024-01-01,1\n2024-01-02,2\nTotal,3\n", "line 4: 'Total': is not a date of the form of the others"),
+        ("ds,y\n2024-01-01,1\n01/02/2024,2\n", "not a date of the form of the others"),
+        ("ds,y\n2024-03-31 00:00Z,1\n2024-04-01 00:00,2\n", "has no UTC offset while others have one"),
+        ("ds,y\n12/13/24,1\n13/12/24,2\n", "set read.date_format="),
+        ("ds,y\n01-Jan-99,1\n01-Jan-01,2\n", "may be of two centuries"),
+        ("ds\n2024-01-01\n2024-01-02\n", "read.count_per=D"),
+        ("y\n1\n\n3\n", "line 3 is blank"),
+        ("<!DOCTYPE html><html>\n", "a web page"),
+    ],
+)
+def test_what_cannot_be_read_for_certain_is_an_error_that_says_where_and_how(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        rows_of(tmp_path, content)
+
+
+def test_all_problems_of_a_table_are_reported_together(tmp_path):
+    content = "ds,y\n" + "".join(f"2024-01-{i + 1:02d},x{i}\n" for i in range(9)) + "2024-02-01,1\n" * 20 + "2024-02-30,7\n"
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path, content)
+    message = str(caught.value)
+    assert "line 31: '2024-02-30'" in message
+    assert "line 2: 'x0'; a.csv, line 3: 'x1'" in message
+    assert "(9 in all)" in message
+
+
+def test_line_numbers_count_comments_blank_lines_and_quoted_line_ends(tmp_path):
+    content = '# note\nunique_id,ds,y\n"a\nb",2024-01-01,1\n\na,2024-01-01,oops\na,2024-01-02,3\n'
+    with pytest.raises(DataError, match="line 6: 'oops'"):
+        rows_of(tmp_path, content)
+
+
+def test_a_single_column_of_numbers_needs_no_header(tmp_path):
+    rows = rows_of(tmp_path, "5\n7\n9\n")
+    assert rows.df["y"].tolist() == [5.0, 7.0, 9.0]
+    assert rows.df["ds"].tolist() == [1, 2, 3]
+    assert rows.df["ds"].dtype == "int64"
+    assert rows.names == Names(None, None, None)
+
+
+# ---- columns -----------------------------------------------------------------------------------------------------------
+
+
+def test_both_long_dialects_are_known_by_name_in_any_case(tmp_path):
+    rows = rows_of(tmp_path, "Item_ID,Timestamp,price,Target\nA,2024-01-01,9,1\nA,2024-01-02,9,2\n")
+    assert rows.names == Names("Item_ID", "Timestamp", "Target")
+    assert rows.df["y"].tolist() == [1.0, 2.0]
+    assert "columns not used: price" in words(rows)
+
+
+def test_a_wide_table_is_one_series_per_column_in_their_order(tmp_path):
+    rows = rows_of(tmp_path, "date,north,south\n2024-01-01,1,3\n2024-01-02,2,\n")
+    assert rows.df["unique_id"].tolist() == ["north", "north", "south", "south"]
+    assert rows.df["y"].fillna(-1).tolist() == [1, 2, 3, -1]
+    assert rows.names == Names(None, "date", None)
+
+
+def test_wide_columns_may_have_numbers_as_names(tmp_path):
+    rows = rows_of(tmp_path, "ds,1,2\n2024-01-01,1,3\n2024-01-02,2,4\n")
+    assert rows.df["unique_id"].tolist() == ["1", "1", "2", "2"]
+
+
+def test_a_repeating_text_column_names_the_series(tmp_path):
+    rows = rows_of(tmp_path, "day,shop,sold\n" + "".join(f"2024-01-{d:02d},{s},{d}\n" for s in "xy" for d in (1, 2, 3)))
+    assert rows.names == Names("shop", "day", "sold")
+    assert "named by the column shop" in words(rows)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("date,shop,item,sold", "2024-01-01,{},{},1", "set read.id= to one of them"),
+        ("unique_id,date,sold,price", "{},2024-01-0{},1,2", "may be in sold, price: set read.value="),
+        ("date,store,sold", "2024-01-01,{0}1,{0}2", "set read.value= to the column to forecast and read.id="),
+    ],
+)
+def test_a_doubt_about_columns_is_an_error(tmp_path, header, line, message):
+    values = "12" if header.startswith(("unique_id", "date,store")) else "ab"
+    content = header + "\n" + "".join(line.format(a, b) + "\n" for a in values for b in values)
+    with pytest.raises(DataError, match=message):
+        rows_of(tmp_path, content)
+
+
+def test_explicit_names_win_and_unknown_ones_list_the_columns(tmp_path):
+    content = "ds,y,other,kind\n2024-01-01,1,5,a\n2024-01-02,2,6,a\n"
+    rows = rows_of(tmp_path, content, value="other", id="kind")
+    assert rows.df["y"].tolist() == [5.0, 6.0]
+    assert rows.names == Names("kind", "ds", "other")
+    with pytest.raises(DataError, match=r"read.value=sales: there is no such column; the table has ds, y, other, kind"):
+        rows_of(tmp_path, content, value="sales")
+
+
+def test_row_numbers_and_parts_of_the_date_are_no_series(tmp_path):
+    rows = rows_of(tmp_path, ",date,year,sold\n0,2024-01-01,2024,5\n1,2024-01-02,2024,6\n")
+    assert rows.df["y"].tolist() == [5.0, 6.0]
+    assert rows.names.value == "sold"
+
+
+def test_time_columns_are_joined(tmp_path):
+    split = rows_of(tmp_path, "Date,Time,y\n2024-01-01,11:59:30 AM,1\n2024-01-01,12:30 PM,2\n")
+    assert split.df["ds"].tolist() == days("2024-01-01 11:59:30", "2024-01-01 12:30")
+    assert split.names.time == "Date Time"
+    parts = rows_of(tmp_path, "year,month,day,hour,y\n2024,1,31,23,1\n2024,2,1,0,2\n")
+    assert parts.df["ds"].tolist() == days("2024-01-31 23:00", "2024-02-01 00:00")
+    named = rows_of(tmp_path, "a,b,y\n2024,1,1\n2024,2,2\n", time=["a", "b"])
+    assert named.df["ds"].tolist() == days("2024-01-01", "2024-02-01")
+
+
+# ---- times -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["2024-01-31T06:05", "2024-02-01T06:05:07.25"], ["2024-01-31 06:05", "2024-02-01 06:05:07.25"]),
+        (["2016/7/1 0:00", "2016/7/1 1:00"], ["2016-07-01 00:00", "2016-07-01 01:00"]),
+        (["1962-01", "1962-02"], ["1962-01-01", "1962-02-01"]),
+        (["Jan 1998", "Apr 1998"], ["1998-01-01", "1998-04-01"]),
+        (["January-2005", "March-2005"], ["2005-01-01", "2005-03-01"]),
+        (["2024Q1", "2024 Q2"], ["2024-01-01", "2024-04-01"]),
+        (["2024-W01", "2024-W02"], ["2024-01-01", "2024-01-08"]),
+        (["31/01/2024", "01/02/2024"], ["2024-01-31", "2024-02-01"]),
+        (["01/31/2024", "02/1/2024"], ["2024-01-31", "2024-02-01"]),
+        (["31.01.2024 18.30", "01.02.2024 19.30"], ["2024-01-31 18:30", "2024-02-01 19:30"]),
+        (["01-Jan-1940 00:00:00", "02-Jan-1940 00:00:00"], ["1940-01-01", "1940-01-02"]),
+        (["Sept 5, 2020", "Sept 6, 2020"], ["2020-09-05", "2020-09-06"]),
+        (["20240131", "20240201"], ["2024-01-31", "2024-02-01"]),
+        (["202412", "202501"], ["2024-12-01", "2025-01-01"]),
+        (["2024-01-01 12:00 AM", "2024-01-01 1:00 PM"], ["2024-01-01 00:00", "2024-01-01 13:00"]),
+    ],
+)
+def test_dates_are_understood_in_their_usual_forms(tmp_path, texts, expected):
+    content = "ds,y\n" + "".join(f'"{text}",{i}\n' for i, text in enumerate(texts))
+    assert rows_of(tmp_path, content).df["ds"].tolist() == days(*expected)
+
+
+def test_ambiguous_days_and_months_are_an_error_with_both_readings(tmp_path):
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path, "ds,y\n01/02/2024,1\n02/02/2024,2\n03/02/2024,3\n")
+    assert "01/02/2024 may be 2024-02-01 or 2024-01-02" in str(caught.value)
+    assert "read.date_format=%d/%m/%Y or read.date_format=%m/%d/%Y" in str(caught.value)
+    settled = rows_of(tmp_path, "ds,y\n01/02/2024,1\n02/02/2024,2\n", date_format="%d/%m/%Y")
+    assert settled.df["ds"].tolist() == days("2024-02-01", "2024-02-02")
+
+
+def test_the_only_regular_reading_is_taken_with_a_warning(tmp_path):
+    months = "".join(f"01/{month:02d}/{year},1\n" for year in (2022, 2023) for month in range(1, 13))
+    rows = rows_of(tmp_path, "ds,y\n" + months)
+    assert rows.df["ds"].tolist()[:2] == days("2022-01-01", "2022-02-01")
+    assert any(finding.level == "warning" and "evenly spaced" in finding.message for finding in rows.findings)
+
+
+def test_two_digit_years_never_lie_in_the_future(tmp_path):
+    rows = rows_of(tmp_path, "ds,y\n01-Jan-68,1\n01-Jan-69,2\n")
+    assert rows.df["ds"].tolist() == days("1968-01-01", "1969-01-01")
+    assert "two-digit years" in words(rows)
+    with pytest.raises(DataError, match="in the future"):
+        rows_of(tmp_path, "ds,y\n01-Jan-68,1\n01-Jan-69,2\n", date_format="%d-%b-%y")
+
+
+@pytest.mark.parametrize("factor", [1, 1000, 1_000_000, 1_000_000_000])
+def test_unix_times_are_recognised_by_their_size(tmp_path, factor):
+    rows = rows_of(tmp_path, f"ds,y\n{1704067200 * factor},1\n{1704153600 * factor},2\n")
+    assert rows.df["ds"].tolist() == [pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-02", tz="UTC")]
+    assert "since 1970" in words(rows)
+
+
+def test_small_whole_numbers_and_years_stay_integers(tmp_path):
+    assert rows_of(tmp_path, "ds,y\n1,1\n2,2\n").df["ds"].tolist() == [1, 2]
+    years = rows_of(tmp_path, "year,y\n1990,1\n1991,2\n").df["ds"]
+    assert years.tolist() == [1990, 1991]
+    assert years.dtype == "int64"
+    with pytest.raises(DataError, match="must be whole"):
+        read(pd.DataFrame({"ds": [1.0, 2.5], "y": [1, 2]}))
+
+
+def test_one_offset_is_kept_and_several_become_utc(tmp_path):
+    one = rows_of(tmp_path, "ds,y\n2024-01-01T00:00+01:00,1\n2024-01-02T00:00+01:00,2\n")
+    assert str(one.df["ds"].iloc[0]) == "2024-01-01 00:00:00+01:00"
+    several = rows_of(tmp_path, "ds,y\n2024-03-31T00:00+01:00,1\n2024-04-01T00:00+02:00,2\n")
+    assert several.df["ds"].tolist() == [pd.Timestamp("2024-03-30 23:00Z"), pd.Timestamp("2024-03-31 22:00Z")]
+    assert "read.tz=" in words(several)
+    zoned = rows_of(tmp_path, "ds,y\n2024-03-31T00:00+01:00,1\n2024-04-01T00:00+02:00,2\n", tz="Europe/Berlin")
+    assert [f"{stamp:%m-%d %H:%M}" for stamp in zoned.df["ds"]] == ["03-31 00:00", "04-01 00:00"]
+    assert str(zoned.df["ds"].dt.tz) == "Europe/Berlin"
+
+
+def test_the_repeated_autumn_hour_is_told_apart_by_the_order_of_rows(tmp_path):
+    hours = ["01:00", "02:00", "02:00", "03:00"]
+    rising = "ds,y\n" + "".join(f"2024-10-27 {hour},1\n" for hour in hours)
+    offsets = [str(stamp)[-6:] for stamp in rows_of(tmp_path, rising, tz="Europe/Berlin").df["ds"]]
+    assert offsets == ["+02:00", "+02:00", "+01:00", "+01:00"]
+    falling = "ds,y\n" + "".join(f"2024-10-27 {hour},1\n" for hour in reversed(hours))
+    offsets = [str(stamp)[-6:] for stamp in rows_of(tmp_path, falling, tz="Europe/Berlin").df["ds"]]
+    assert offsets == ["+01:00", "+01:00", "+02:00", "+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        (["2024-10-27 02:00", "2024-10-27 03:00"], "2024-10-27 02:00:00 .1 in all. is ambiguous"),
+        (["2024-03-31 02:30", "2024-03-31 03:30"], "2024-03-31 02:30:00 .1 in all. does not exist"),
+    ],
+)
+def test_times_a_zone_does_not_settle_are_named(tmp_path, stamps, message):
+    with pytest.raises(DataError, match=message):
+        rows_of(tmp_path, f"ds,y\n{stamps[0]},1\n{stamps[1]},2\n", tz="Europe/Berlin")
+
+
+def test_an_unknown_zone_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"read\.tz=Mars/Olympus is not a known zone"):
+        rows_of(tmp_path, daily(), tz="Mars/Olympus")
+
+
+# ---- objects -----------------------------------------------------------------------------------------------------------
+
+LONG = pd.DataFrame({"unique_id": ["a", "a", "b"], "ds": days("2024-01-01", "2024-01-02", "2024-01-01"), "y": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        LONG,
+        LONG.astype({"unique_id": "category", "y": "Int64"}),
+        LONG.astype({"unique_id": "string[pyarrow]", "ds": "timestamp[us][pyarrow]", "y": "int32[pyarrow]"}),
+        LONG.astype({"unique_id": object, "y": object}),
+        LONG.assign(ds=LONG["ds"].dt.date),
+        LONG.assign(ds=LONG["ds"].dt.to_period("D")),
+        LONG.assign(ds=LONG["ds"].dt.strftime("%d.%m.%Y").replace({"02.01.2024": "2.1.2024"}), y=["1", "2", "3"]),
+        LONG.set_index("ds"),
+        LONG.set_index(["unique_id", "ds"]),
+        LONG.set_index(["unique_id", "ds"])["y"],
+        pl.DataFrame({"unique_id": ["a", "a", "b"], "ds": LONG["ds"].to_list(), "y": [1, 2, 3]}),
+        pa.Table.from_pandas(LONG.assign(unique_id=LONG["unique_id"].astype("category"))),
+        {"unique_id": ["a", "a", "b"], "ds": ["2024-01-01", "2024-01-02", "2024-01-01"], "y": [1, 2, 3]},
+    ],
+)
+def test_the_same_rows_come_from_any_frame(table):
+    date_format = "%d.%m.%Y" if isinstance(table, pd.DataFrame) and "2.1.2024" in table.values else None
+    rows = read(table, ReadConfig(date_format=date_format))
+    assert rows.df["unique_id"].tolist() == ["a", "a", "b"]
+    assert rows.df["ds"].tolist() == LONG["ds"].tolist()
+    assert rows.df["ds"].dtype == "datetime64[ns]"
+    assert rows.df["y"].tolist() == [1.0, 2.0, 3.0]
+    assert rows.df["y"].dtype == "float64"
+    assert rows.names == Names("unique_id", "ds", "y")
+
+
+def test_parquet_and_globs_are_read(tmp_path):
+    LONG.to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").df["y"].tolist() == [1.0, 2.0, 3.0]
+    LONG.iloc[:1].to_csv(tmp_path / "p1.csv", index=False)
+    LONG.iloc[1:].to_csv(tmp_path / "p2.csv", index=False)
+    rows = read(str(tmp_path / "p*.csv"))
+    assert rows.df["unique_id"].tolist() == ["a", "a", "b"]
+    assert "2 files were read: p1.csv, p2.csv" in words(rows)
+
+
+def test_files_over_the_same_times_are_series_named_by_their_files(tmp_path):
+    for name in ("north", "south"):
+        (tmp_path / f"{name}.csv").write_text(daily())
+    rows = read(tmp_path / "*.csv")
+    assert rows.df["unique_id"].unique().tolist() == ["north", "south"]
+
+
+def test_missing_files_and_folders_say_so(tmp_path):
+    with pytest.raises(DataError, match="there is no such file"):
+        read(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        read(tmp_path)
+
+
+def test_series_arrays_and_lists_are_values():
+    index = pd.period_range("2020-01", periods=2, freq="M", name="month")
+    rows = read(pd.Series([3, 4], index=index, name="births"))
+    assert rows.df["ds"].tolist() == days("2020-01-01", "2020-02-01")
+    assert rows.names == Names(None, "month", "births")
+    for values in ([2, None, 5], np.array([2, np.nan, 5]), (2, float("nan"), 5), pd.Series([2, None, 5])):
+        rows = read(values)
+        assert rows.df["y"].fillna(-1).tolist() == [2, -1, 5]
+        assert rows.df["ds"].tolist() == [1, 2, 3]
+        assert rows.names == Names(None, None, None)
+    assert read(np.arange(6).reshape(3, 2)).df["unique_id"].tolist() == ["series_1"] * 3 + ["series_2"] * 3
+
+
+@pytest.mark.parametrize("data", [[True, False], np.array(["a"]), np.zeros((2, 2, 2)), [], ["1", "2"], 7, [1.0, np.inf]])
+def test_objects_without_usable_numbers_are_errors(data):
+    with pytest.raises(DataError):
+        read(data)
+
+
+def test_the_callers_frame_is_not_changed():
+    table = LONG.astype({"unique_id": "category"}).sample(frac=1, random_state=1)
+    before = table.copy(deep=True)
+    read(table, ReadConfig(tz="Europe/Berlin"))
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_what_is_found_does_not_depend_on_how_large_the_values_are(tmp_path):
+    table = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=60), "y": np.arange(60.0)})
+    changed = {
+        "times": table["y"] * 3 + 100,
+        "blank": table["y"].where(table.index < 40),
+        "half": table["y"] + 0.5 * (table.index >= 40),
+    }
+    first = read(table)
+    for y in changed.values():
+        other = read(table.assign(y=y))
+        assert other.findings == first.findings
+        assert other.names == first.names
+        assert other.df["ds"].equals(first.df["ds"])
+        path = tmp_path / "poisoned.csv"
+        table.assign(y=y).to_csv(path, index=False)
+        assert read(path).findings == first.findings
