@@ -1,0 +1,155 @@
+"""What there is to say about series on a grid: span, frequency, gaps, missing values, short and constant series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsattn.config import ReadConfig
+from tsattn.data import calendar
+from tsattn.data.findings import Finding
+
+SHORT = 10
+
+
+def starts(df: pd.DataFrame) -> np.ndarray:
+    """True on the first row of each series of a frame whose series are together."""
+    ids = df["unique_id"].to_numpy()
+    return np.r_[True, ids[1:] != ids[:-1]]
+
+
+def stamp_values(ds: Any) -> np.ndarray:
+    return ds.to_numpy(dtype=np.int64) if ds.dtype == "int64" else calendar.instants(pd.DatetimeIndex(ds))
+
+
+def written(stamp: Any) -> str:
+    """A stamp in words, without a clock where it is midnight."""
+    if not isinstance(stamp, pd.Timestamp):
+        return str(stamp)
+    return f"{stamp:%Y-%m-%d}" if stamp.tz is None and stamp == stamp.normalize() else str(stamp)
+
+
+def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
+    """The first five rows by id (where there are several) and time."""
+    ids, stamps = df["unique_id"], df["ds"]
+    several = ids.iloc[0] != ids.iloc[-1]
+    return [f"{ids.iloc[row]} at {written(stamps.iloc[row])}" if several else written(stamps.iloc[row]) for row in rows[:5]]
+
+
+def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> None:
+    index = calendar.positions(pd.Index(df["ds"]), freq, codes).index
+    steps = np.diff(index)[np.diff(codes) == 0]
+    if len(steps) == 0:
+        message = f"each series has one row only, so its frequency is unknown; {freq} was assumed"
+        findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
+        return
+    if len(steps) == 1 and len(df) == 2:
+        message = f"two rows show a single step, so the frequency {freq} is a guess"
+        findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
+        return
+    share = float((steps == 1).mean())
+    details = {"freq": freq, "share": round(share, 4)}
+    usual = "all steps" if share == 1 else f"{int((steps == 1).sum())} of {len(steps)} steps"
+    findings.append(Finding("frequency", f"the frequency is {freq} ({usual})", "read.resample=", details=details))
+    other = _other_frequencies(index, codes, df)
+    if other:
+        message = f"{len(other)} series have other usual steps than {freq}, e.g. {', '.join(other[:5])}"
+        findings.append(Finding("frequency", message, "read.resample=", "warning", {"ids": other[:5]}))
+
+
+def _other_frequencies(index: np.ndarray, codes: np.ndarray, df: pd.DataFrame) -> list[str]:
+    """Ids of the series in which hardly any step is a single one."""
+    inner = np.diff(codes) == 0
+    series = codes[1:][inner]
+    num = np.bincount(series, minlength=codes.max() + 1)
+    single = np.bincount(series, weights=np.diff(index)[inner] == 1, minlength=codes.max() + 1)
+    odd = np.flatnonzero((num >= 3) & (single == 0))
+    first_rows = np.searchsorted(codes, odd)
+    return df["unique_id"].iloc[first_rows].tolist()
+
+
+def report_gaps(
+    before: pd.DataFrame, after: pd.DataFrame, num_new: int, freq: str, config: ReadConfig, findings: list[Finding]
+) -> None:
+    if not num_new:
+        return
+    known = pd.MultiIndex.from_arrays([before["unique_id"], stamp_values(before["ds"])])
+    whole = pd.MultiIndex.from_arrays([after["unique_id"], stamp_values(after["ds"])])
+    new = np.flatnonzero(~whole.isin(known))
+    firsts = places(after, new)
+    taken = {"mask": "they count as unknown; if no row means zero, set read.missing=zero", "zero": "they were set to zero"}
+    reading = taken.get(config.missing, "they were given the value before them")
+    more = " ..." if num_new > 5 else ""
+    message = f"{num_new} of {len(after)} times ({freq}) have no row: {', '.join(firsts)}{more}; {reading}"
+    override = "read.missing=zero" if config.missing != "zero" else "read.missing=mask"
+    findings.append(Finding("gaps", message, override, "repair", {"missing_rows": num_new, "first": firsts}))
+
+
+def report_series(
+    df: pd.DataFrame,
+    ids: pd.Index,
+    lengths: np.ndarray,
+    missing: np.ndarray,
+    num_new: int,
+    config: ReadConfig,
+    findings: list[Finding],
+) -> None:
+    span = f"{written(df['ds'].min())} to {written(df['ds'].max())}"
+    rows = str(lengths[0]) if len(set(lengths.tolist())) == 1 else f"{lengths.min()} to {lengths.max()}"
+    details = {"series": len(ids), "rows": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
+    noun = "series" if len(ids) == 1 else "series, each"
+    findings.insert(0, Finding("series", f"{len(ids)} {noun} of {rows} rows, {span}", "", details=details))
+    blank = int(missing.sum()) - num_new
+    if blank:
+        reading = {"mask": "they count as unknown", "zero": "those inside a series were set to zero"}
+        words = reading.get(config.missing, "those inside a series were given the value before them")
+        share = blank / len(df)
+        message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
+        findings.append(Finding("missing", message, "read.missing=", "repair", {"missing_values": blank}))
+    codes = np.repeat(np.arange(len(lengths)), lengths)
+    _report_short(ids, lengths, findings)
+    _report_constant(df["y"].to_numpy(), codes, ids, findings)
+    _report_last(df["y"].to_numpy(), lengths, ids, findings)
+
+
+def _named(topic: str, words: str, ids: pd.Index, chosen: np.ndarray, findings: list[Finding], override: str = "") -> None:
+    """One warning for all series concerned, the first five by name."""
+    if chosen.any():
+        names = [str(name) for name in ids[chosen][:5]]
+        more = " ..." if chosen.sum() > 5 else ""
+        which = f": {int(chosen.sum())} of {len(ids)} series ({', '.join(names)}{more})" if len(ids) > 1 else ""
+        details = {"series": int(chosen.sum()), "ids": names}
+        findings.append(Finding(topic, f"{words}{which}", override, "warning", details))
+
+
+def _report_short(ids: pd.Index, lengths: np.ndarray, findings: list[Finding]) -> None:
+    _named("short", f"fewer than {SHORT} rows", ids, lengths < SHORT, findings)
+
+
+def _report_constant(y: np.ndarray, codes: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
+    low, high = np.full(len(ids), np.inf), np.full(len(ids), -np.inf)
+    known = ~np.isnan(y)
+    np.minimum.at(low, codes[known], y[known])
+    np.maximum.at(high, codes[known], y[known])
+    _named("missing", "no value at all", ids, np.isinf(low), findings)
+    several = np.bincount(codes[known], minlength=len(ids)) > 1
+    _named("constant", "always the same value", ids, (low == high) & several, findings)
+
+
+def _report_last(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
+    """Warn of a last value far below every one of the 28 before it: the period may not be over yet."""
+    ends = np.cumsum(lengths)
+    long_enough = np.flatnonzero(lengths >= 15)
+    low = np.zeros(len(lengths), dtype=bool)
+    if len(long_enough):
+        back = np.minimum(lengths[long_enough], 29)
+        columns = np.arange(29)[None, :]
+        rows = ends[long_enough][:, None] - 1 - np.minimum(columns, back[:, None] - 1)
+        recent = y[rows]
+        before = np.where(columns[:, 1:] < back[:, None], recent[:, 1:], np.nan)
+        least = np.where(np.isnan(before), np.inf, before).min(axis=1)
+        low[long_enough] = (recent[:, 0] < 0.5 * least) & np.isfinite(least) & (least > 0)
+    words = "last value below half of each of the 28 before it (is its period complete?)"
+    _named("partial", words, ids, low, findings, "leave the last row out")
