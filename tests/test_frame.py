@@ -332,3 +332,22 @@ def test_ten_thousand_series_are_gridded_in_seconds():
     frame = frame_of(table.drop(index=np.arange(50, num * rows, 1000)))
     assert time.perf_counter() - start < 20
     assert len(frame.df) == num * rows
+
+
+@pytest.mark.parametrize("rule", ["mask", "zero", "ffill"])
+def test_sums_before_a_cut_do_not_depend_on_later_values(rule):
+    table = long(days(56)).assign(y=lambda df: df["y"].where(~df.index.isin([25, 26, 27])))
+    blank = table.assign(y=table["y"].where(table["ds"] < "2024-01-29"))
+    sums = [to_rows(df, ReadConfig(resample="W-MON", missing=rule)).df.iloc[:4] for df in (table, blank)]
+    pd.testing.assert_frame_equal(*sums)
+
+
+def test_events_in_a_repeated_hour_are_counted_on_their_day():
+    table = events("2024-10-26 00:10", "2024-10-27 02:30", "2024-10-27 02:10", "2024-10-28 23:40")
+    frame = frame_of(table, count_per="D", tz="Europe/Berlin")
+    assert frame.df["y"].tolist() == [1, 2, 1]
+
+
+def test_series_written_one_after_the_other_are_kept_apart():
+    table = pd.concat([long(days(3)), long(days(3, "2025-01-01"), name="b")]).rename(columns={"unique_id": "sensor"})
+    assert frame_of(table).df["unique_id"].tolist() == ["a"] * 3 + ["b"] * 3

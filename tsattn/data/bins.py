@@ -57,7 +57,7 @@ def assign(stamps: Any, freq: str, setting: str) -> Bins:
     return Bins(step, (starts - base) // step.num, base, index.tz)
 
 
-def whole_range(stamps: Any, bins: Bins, findings: list[Finding], setting: str) -> tuple[int, int]:
+def whole_range(stamps: Any, bins: Bins, findings: list[Finding], override: str) -> tuple[int, int]:
     """(first, last) period fully covered by the stamps; partial ones at the ends are reported."""
     index = pd.DatetimeIndex(stamps)
     last = int(bins.number.max())
@@ -73,10 +73,10 @@ def whole_range(stamps: Any, bins: Bins, findings: list[Finding], setting: str) 
         return keep
     if keep[0] > keep[1]:
         message = "no period is fully covered by the events: the partial ones were kept"
-        findings.append(Finding("partial", message, setting, "warning", {"periods": partial}))
+        findings.append(Finding("partial", message, override, "warning", {"periods": partial}))
         return 0, last
     message = f"partial periods at the ends were left out: {' and '.join(dict.fromkeys(partial))}"
-    findings.append(Finding("partial", message, setting, "repair", {"periods": partial}))
+    findings.append(Finding("partial", message, override, "repair", {"periods": partial}))
     return keep
 
 
@@ -96,7 +96,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     if df["ds"].dtype == "int64":
         raise DataError(f"{setting}={freq} needs dates, but the time is made of whole numbers")
     bins = assign(df["ds"], freq, setting)
-    first_kept, last_kept = whole_range(df["ds"], bins, findings, f"{setting}=")
+    first_kept, last_kept = whole_range(df["ds"], bins, findings, f"{setting}={freq}")
     codes, ids = pd.factorize(df["unique_id"])
     first = np.full(len(ids), np.iinfo(np.int64).max)
     np.minimum.at(first, codes, bins.number)
@@ -105,7 +105,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     if late.any():
         names = ids[late].tolist()
         message = f"{len(names)} series have events in the partial last period only and were left out"
-        findings.append(Finding("partial", message, f"{setting}=", "repair", {"ids": names[:5]}))
+        findings.append(Finding("partial", message, f"{setting}={freq}", "repair", {"ids": names[:5]}))
     renumber = np.cumsum(~late) - 1
     inside = (bins.number >= first_kept) & (bins.number <= last_kept) & ~late[codes]
     first, ids = first[~late], pd.Index(ids[~late])
@@ -116,7 +116,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     frame["y"] = np.bincount(where, minlength=len(frame)).astype(np.float64)
     periods = "period" if last_kept == first_kept else f"{last_kept - first_kept + 1} periods"
     message = f"{len(df)} events were counted per {calendar.text(bins.step)} over {periods}; a period without events is 0"
-    findings.insert(0, Finding("count", message, f"{setting}="))
+    findings.insert(0, Finding("count", message, f"{setting}={freq}"))
     return frame, findings
 
 
@@ -135,7 +135,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
     starts = np.r_[0, ends[:-1] + 1]
     first, last = bins.number[starts].copy(), bins.number[ends].copy()
     if source is None:
-        low, high = whole_range(df["ds"], bins, findings, f"{setting}=")
+        low, high = whole_range(df["ds"], bins, findings, f"{setting}={freq}")
         first, last = np.maximum(first, low), np.minimum(last, high)
     else:
         _check_coarser(source, bins.step, freq)
@@ -143,14 +143,14 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
         first, last = first + partial[0], last - partial[1]
         if partial.any():
             message = f"{int(partial.sum())} incomplete periods at the ends of the series were left out"
-            findings.append(Finding("partial", message, f"{setting}=", "repair"))
+            findings.append(Finding("partial", message, f"{setting}={freq}", "repair"))
     gone = first > last
     if gone.all():
         raise DataError(f"{setting}={freq}: no series covers one whole period")
     if gone.any():
         names = pd.Index(ids)[gone].tolist()
         message = f"{len(names)} series cover no whole period and were left out"
-        findings.append(Finding("partial", message, f"{setting}=", "repair", {"ids": names[:5]}))
+        findings.append(Finding("partial", message, f"{setting}={freq}", "repair", {"ids": names[:5]}))
     renumber = np.cumsum(~gone) - 1
     inside = (bins.number >= first[codes]) & (bins.number <= last[codes])
     frame, origin = _long(codes, first[~gone], last[~gone], bins, pd.Index(ids)[~gone])
@@ -159,7 +159,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
     frame["y"] = np.where(np.bincount(where, minlength=len(frame)) > 0, sums, np.nan)
     level = "info" if source else "warning"
     words = "values were summed" if source else "the times are irregular: the values that happen to be there were summed"
-    findings.insert(0, Finding("resample", f"{words} per {calendar.text(bins.step)}", f"{setting}=", level))
+    findings.insert(0, Finding("resample", f"{words} per {calendar.text(bins.step)}", f"{setting}={freq}", level))
     return frame, findings
 
 

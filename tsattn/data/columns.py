@@ -35,7 +35,7 @@ ID_WORDS = frozenset(
     + ("model", "branch", "route", "department", "dept", "airline", "meter", "key")
 )
 STRONG_ID = ("id", "series_id", "series", "ts_id")
-ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "unnamed: 0", "rownames", "")
+ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "row_id", "rowid", "unnamed: 0", "rownames", "id", "instant", "record")
 CALENDAR_WORDS = frozenset(
     ("year", "quarter", "month", "week", "day", "hour", "minute", "doy", "dow", "weekday", "dayofweek", "day_of_week")
     + ("dayofyear", "day_of_year", "weekofyear", "day_of_month")
@@ -113,7 +113,16 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
         whole = _named(whole, DIALECT_TIME) or whole
     if len(whole) > 1:
         raise DataError(f"the time may be in {_listed(whole)}: set read.time=, or read.time=[...] to join columns")
-    return whole or _named(free, ("ds",))
+    return whole or _named(free, DIALECT_TIME)[:1] or _named_as_time(columns, free, config)
+
+
+def _named_as_time(columns: Columns, free: list[str], config: ReadConfig) -> list[str]:
+    """A column whose name says time although its cells are not understood: reading it gives the error that says so."""
+    texts = [name for name in free if isinstance(columns[name], pa.Array) and not is_number(columns[name])]
+    named = [name for name in texts if name.lower() in TIME_WORDS or name.lower().endswith(("date", "time", "datum", "stamp"))]
+    if not named and config.date_format:
+        raise DataError("read.date_format is set, but no time column was found: set read.time=")
+    return (_named(named, DIALECT_TIME) or named)[:1]
 
 
 def _one_time(dated: list[str]) -> str:
@@ -175,7 +184,7 @@ def choose_id(
     if len(strong) == 1:
         return _reported_id(strong[0], findings)
     if stamps is not None and not stamps.duplicated().any():
-        texts = [name for name in texts if _words(name) & ID_WORDS]
+        texts = [name for name in texts if _words(name) & ID_WORDS and _in_blocks(columns[name])]
     if len(texts) > 1 and stamps is not None:
         texts = _settling(columns, texts, stamps) or texts
     if len(texts) > 1:
@@ -187,7 +196,7 @@ def choose_id(
 
 
 def _reported_id(name: str, findings: list[Finding]) -> str:
-    findings.append(Finding("columns", f"the series are named by the column {name}", "read.id="))
+    findings.append(Finding("columns", f"the series are named by the column {name}", "read.id=<another column>"))
     return name
 
 
@@ -197,15 +206,23 @@ def _repeats(column: Column) -> bool:
     return 1 < distinct <= len(column) // 2
 
 
+def _in_blocks(column: Column) -> bool:
+    """Whether equal values stand together, as in series written one after the other."""
+    codes = _codes(column)
+    return int((np.diff(codes) != 0).sum()) == len(np.unique(codes)) - 1
+
+
+def _codes(column: Column) -> np.ndarray:
+    return pd.factorize(column)[0] if isinstance(column, pd.Series) else pc.dictionary_encode(column).indices.to_numpy()
+
+
 def _settling(columns: Columns, texts: list[str], stamps: pd.Series) -> list[str]:
     """Those columns which together with the time make every row unique."""
     if not stamps.duplicated().any():
         return texts
     unique = []
     for name in texts:
-        column = columns[name]
-        codes = pd.factorize(column)[0] if isinstance(column, pd.Series) else pc.dictionary_encode(column).indices.to_numpy()
-        if not pd.DataFrame({"id": codes, "ds": stamps.to_numpy()}).duplicated().any():
+        if not pd.DataFrame({"id": _codes(columns[name]), "ds": stamps.to_numpy()}).duplicated().any():
             unique.append(name)
     return unique
 
@@ -253,7 +270,9 @@ def _without_row_numbers(columns: Columns, names: list[str], findings: list[Find
             column = columns[name]
             values = np.asarray(column if isinstance(column, pd.Series) else pc.cast(column, pa.int64()), dtype=np.int64)
             if (np.diff(values) == 1).all():
-                findings.append(Finding("columns", f"the column {name} only numbers the rows and was left out", "read.value="))
+                findings.append(
+                    Finding("columns", f"the column {name} only numbers the rows and was left out", f"read.value={name}")
+                )
                 continue
         kept.append(name)
     return kept
@@ -265,7 +284,9 @@ def _without_calendar(names: list[str], used: list[str], findings: list[Finding]
     if not repeats or len(repeats) == len(names):
         return names
     findings.append(
-        Finding("columns", f"columns that only repeat the time were left out: {_listed(repeats, 5)}", "read.value=")
+        Finding(
+            "columns", f"columns that only repeat the time were left out: {_listed(repeats, 5)}", f"read.value={repeats[0]}"
+        )
     )
     return [name for name in names if name not in repeats]
 
@@ -273,8 +294,10 @@ def _without_calendar(names: list[str], used: list[str], findings: list[Finding]
 def _report_ignored(ignored: list[str], found: list[str], findings: list[Finding]) -> None:
     if len(found) > 1:
         message = f"{len(found)} columns of numbers are {len(found)} series: {_listed(found, 5)}"
-        findings.append(Finding("columns", message, "read.value=", details={"series": found}))
+        findings.append(Finding("columns", message, f"read.value={found[0]}", details={"series": found}))
     if ignored:
         findings.append(
-            Finding("columns", f"columns not used: {_listed(ignored, 5)}", "read.value=", details={"columns": ignored})
+            Finding(
+                "columns", f"columns not used: {_listed(ignored, 5)}", f"read.value={ignored[0]}", details={"columns": ignored}
+            )
         )

@@ -52,11 +52,23 @@ def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: l
     share = float((steps == 1).mean())
     details = {"freq": freq, "share": round(share, 4)}
     usual = "all steps" if share == 1 else f"{int((steps == 1).sum())} of {len(steps)} steps"
-    findings.append(Finding("frequency", f"the frequency is {freq} ({usual})", "read.resample=", details=details))
+    findings.append(Finding("frequency", f"the frequency is {freq} ({usual})", _longer(freq), details=details))
     other = _other_frequencies(index, codes, df)
     if other:
         message = f"{len(other)} series have other usual steps than {freq}, e.g. {', '.join(other[:5])}"
-        findings.append(Finding("frequency", message, "read.resample=", "warning", {"ids": other[:5]}))
+        findings.append(Finding("frequency", message, _longer(freq), "warning", {"ids": other[:5]}))
+
+
+def _longer(freq: str) -> str:
+    """The setting that sums up to the next longer usual period."""
+    step = calendar.parse(freq)
+    longer = {
+        "tick": "D",
+        "day": "W-MON" if step.num < 7 else "MS",
+        "business": "W-MON",
+        "month": "QS" if step.num == 1 else "YS",
+    }
+    return f"read.resample={longer[step.kind]}" if step.kind in longer else ""
 
 
 def _other_frequencies(index: np.ndarray, codes: np.ndarray, df: pd.DataFrame) -> list[str]:
@@ -107,7 +119,7 @@ def report_series(
         words = reading.get(config.missing, "those inside a series were given the value before them")
         share = blank / len(df)
         message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
-        findings.append(Finding("missing", message, "read.missing=", "repair", {"missing_values": blank}))
+        findings.append(Finding("missing", message, "read.missing=zero", "repair", {"missing_values": blank}))
     codes = np.repeat(np.arange(len(lengths)), lengths)
     _report_short(ids, lengths, findings)
     _report_constant(df["y"].to_numpy(), codes, ids, findings)

@@ -43,6 +43,7 @@ def to_rows(data: Any, config: ReadConfig | None = None) -> Rows:
 
 
 def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list[Finding]]:
+    """(sums per `read.resample` period, findings); what is missing is settled by `read.missing` before it is summed."""
     assert config.resample is not None
     findings: list[Finding] = []
     if df["ds"].dtype == "int64":
@@ -54,7 +55,7 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
         binned, more = bins.resample(df, config.resample, None)
         return binned, findings + more
     df, _ = _full_grid(df, codes, freq)
-    df["y"] = _filled(df, config.missing)
+    df["y"] = _filled_onward(df, config.missing)
     binned, more = bins.resample(df, config.resample, freq)
     return binned, findings + more
 
@@ -83,10 +84,10 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     observed = gapless["y"].to_numpy()[~np.isnan(gapless["y"].to_numpy())]
     integer = bool(len(observed) and (observed >= 0).all() and (observed % 1 == 0).all())
     if integer:
-        findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head="))
+        findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head=quantile"))
     season, reason = calendar.season_length(freq, int(lengths.max()))
     findings.append(
-        Finding("season", f"season_length is {season}: {reason}", "season_length=", details={"season_length": season})
+        Finding("season", f"season_length is {season}: {reason}", "season_length=1", details={"season_length": season})
     )
     return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings))
 
@@ -133,7 +134,7 @@ def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Fi
     keep["y"] = {"sum": lambda: grouped.sum(min_count=1), "mean": grouped.mean, "last": lambda: grouped.nth(-1)}[
         rule
     ]().to_numpy()
-    findings.append(Finding("duplicates", f"{message}; read.duplicates={rule} was applied", "read.duplicates=", "repair"))
+    findings.append(Finding("duplicates", f"{message}; read.duplicates={rule} was applied", "read.duplicates=error", "repair"))
     return keep, codes[~repeats]
 
 
@@ -212,10 +213,14 @@ def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> tuple[pd.DataF
 
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:
     """y with missing values inside a series replaced by 0 or the value before them; none before its first, after its last."""
+    backward = df["y"].groupby(np.cumsum(describe.starts(df)), sort=False).bfill()
+    return np.where(backward.notna(), _filled_onward(df, rule), np.nan)
+
+
+def _filled_onward(df: pd.DataFrame, rule: str) -> np.ndarray:
+    """y with all missing values after the first value of a series replaced: what comes later has no say."""
+    y = df["y"].to_numpy()
     if rule == "mask":
-        return df["y"].to_numpy()
-    grouped = df["y"].groupby(np.cumsum(describe.starts(df)), sort=False)
-    forward = grouped.ffill()
-    inside = forward.notna() & grouped.bfill().notna()
-    fill = forward if rule == "ffill" else pd.Series(0.0, index=df.index)
-    return df["y"].where(~(df["y"].isna() & inside), fill).to_numpy()
+        return y
+    forward = df["y"].groupby(np.cumsum(describe.starts(df)), sort=False).ffill().to_numpy()
+    return forward if rule == "ffill" else np.where(np.isnan(y) & ~np.isnan(forward), 0.0, y)

@@ -56,22 +56,36 @@ def read(data: Any, config: ReadConfig | None = None) -> Rows:
     time_names = choose_time(loaded.columns, config, findings)
     parsed = _times(loaded, time_names, config, problems)
     stamps = None if problems or parsed is None else parsed.stamps
-    id_name = None if problems else choose_id(loaded.columns, time_names, stamps, config, findings)
+    id_name: str | None = None
+    values: dict[str, np.ndarray] = {}
+    try:
+        id_name = choose_id(loaded.columns, time_names, stamps, config, findings)
+    except DataError as error:
+        problems.append(str(error))
     ids = _ids(loaded, id_name, problems)
     if config.count_per:
-        if parsed is None:
-            raise DataError("read.count_per counts events in time, but no time column was found: set read.time=")
-        parsed = times.years_as_dates(parsed)
-        if config.value is not None:
-            raise DataError("read.count_per counts rows and needs no read.value: set one of them")
+        parsed = _event_times(parsed, config)
         values = {"": np.ones(loaded.num_rows)}
     else:
-        values = _values(loaded, choose_values(loaded.columns, time_names, id_name, config, findings), config, problems)
+        try:
+            value_names = choose_values(loaded.columns, time_names, id_name, config, findings)
+            values = _values(loaded, value_names, config, problems)
+        except DataError as error:
+            problems.append(str(error))
     if len(values) > 1 and parsed is None and not loaded.nameless:
         problems.append(f"no time column was found among {', '.join(list(loaded.columns)[:20])}: set read.time= or read.value=")
+    if config.count_per and not time_names:
+        problems.append("read.count_per counts events in time, but no time column was found: set read.time=")
     if problems:
         raise DataError("\n".join(problems))
     return _rows(loaded, parsed, time_names, id_name, ids, values, config)
+
+
+def _event_times(parsed: times.Times | None, config: ReadConfig) -> times.Times | None:
+    """The times of an event log; whole years become dates."""
+    if config.value is not None:
+        raise DataError("read.count_per counts rows and needs no read.value: set one of them")
+    return None if parsed is None else times.years_as_dates(parsed)
 
 
 def _rows(
@@ -111,7 +125,7 @@ def _rows(
 
 def _integer_time(ids: np.ndarray, findings: list[Finding]) -> pd.Series:
     message = "there is no time column: the rows are taken in their order, as times 1, 2, 3 ..."
-    findings.append(Finding("time", message, "read.time="))
+    findings.append(Finding("time", message, "read.time=<column>"))
     return pd.Series(pd.Series(ids).groupby(ids, sort=False).cumcount().to_numpy() + 1, dtype="int64")
 
 
@@ -120,7 +134,7 @@ def _placed(parsed: times.Times, ids: np.ndarray, config: ReadConfig) -> pd.Seri
         return parsed.stamps
     if parsed.stamps.dtype == "int64":
         raise DataError(f"read.tz={config.tz} needs dates, but the time is made of whole numbers")
-    return times.to_zone(parsed.stamps, config.tz, ids, parsed.date_only)
+    return times.to_zone(parsed.stamps, config.tz, None if config.count_per else ids, parsed.date_only)
 
 
 def _ids_of_files(loaded: Loaded, parsed: times.Times | None) -> np.ndarray | None:
@@ -257,9 +271,9 @@ def _values(loaded: Loaded, names: list[str], config: ReadConfig, problems: list
     marks = numbers.detect_marks(texts, sep, config, where)
     if marks.thousands and config.thousands is None:
         message = f"numbers are written with {marks.thousands!r} between thousands"
-        loaded.findings.append(Finding("file", message, "read.thousands=", "repair"))
+        loaded.findings.append(Finding("file", message, f"read.decimal={marks.thousands}", "repair"))
     if marks.decimal == "," and config.decimal is None:
-        loaded.findings.append(Finding("file", "numbers are written with a decimal comma", "read.decimal="))
+        loaded.findings.append(Finding("file", "numbers are written with a decimal comma", "read.decimal=."))
     values = {}
     for name in names:
         column = loaded.columns[name]

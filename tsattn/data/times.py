@@ -29,6 +29,7 @@ FORMS = {
     r"(?: (?P<day>\d{1,2})(?: (?P<hour>\d{1,2})(?: (?P<minute>\d{1,2}))?)?)?$",
     "month/year": r"^(?P<month>\d{1,2})[-/.](?P<year>\d{4})$",
     "month year": r"^" + NAMED + r"[- /.,]*(?P<year>\d{4})$",
+    "month-yy": r"^" + NAMED + r"-(?P<year>\d{2})$",
     "year month": r"^(?P<year>\d{4})[- /.,]*" + NAMED + "$",
     "day month year": r"^(?P<day>\d{1,2})[. -]+" + NAMED + r"[ ,-]*(?P<year>\d{4}|\d{2})" + CLOCK,
     "month day year": r"^" + NAMED + r" +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + CLOCK,
@@ -132,7 +133,7 @@ def parse_numbers(values: np.ndarray, name: str) -> Times:
     findings = []
     if low >= 36526 and high <= 62000 and ("date" in name.lower() or name.lower() in ("ds", "timestamp", "day")):
         message = f"{name} stays whole numbers such as {low}; if these are spreadsheet dates, write them as dates"
-        findings.append(_time_note(message, "read.date_format=", "warning"))
+        findings.append(_time_note(message, "read.date_format=%Y-%m-%d (dates with four-digit years)", "warning"))
     return _times(pd.Series(values.astype(np.int64)), findings)
 
 
@@ -275,7 +276,7 @@ def _two_digit_years(parts: dict[str, Any], texts: pa.Array, name: str, findings
         century = 2000 if (year <= now).all() else 1900
         parts["year"] = year + century
         message = f"{name} has two-digit years, read as {century + year.min()} to {century + year.max()}"
-        findings.append(_time_note(message, "read.date_format=", "warning"))
+        findings.append(_time_note(message, "read.date_format=%Y-%m-%d (dates with four-digit years)", "warning"))
         return None
     example = _example(texts, year > now)
     raise DataError(
@@ -385,8 +386,11 @@ def _offset_minutes(cell: str) -> int:
 # ---- zones -------------------------------------------------------------------------------------------------------------
 
 
-def to_zone(stamps: Any, tz: str, ids: np.ndarray, date_only: bool) -> pd.Series:
-    """Aware stamps converted to `tz`; naive ones placed in it, the repeated autumn hour in the order of the rows."""
+def to_zone(stamps: Any, tz: str, ids: np.ndarray | None, date_only: bool) -> pd.Series:
+    """Aware stamps converted to `tz`; naive ones placed in it, the repeated autumn hour in the order of the rows.
+
+    Without `ids` the rows are events, which may fall anywhere: of a repeated hour they take the first.
+    """
     try:
         if stamps.dt.tz is not None:
             return stamps.dt.tz_convert(tz)
@@ -400,7 +404,7 @@ def to_zone(stamps: Any, tz: str, ids: np.ndarray, date_only: bool) -> pd.Series
             raise DataError(_zone_problem("does not exist", stamps[skipped], tz, "the clock skips it: is this the zone?"))
         return stamps.dt.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(stamps), dtype=bool))
     repeated: Any = stamps.dt.tz_localize(tz, nonexistent="NaT", ambiguous="NaT").isna()
-    if date_only or not repeated.any():
+    if date_only or ids is None or not repeated.any():
         return placed
     summer = np.ones(len(stamps), dtype=bool)
     rows = pd.DataFrame({"id": ids, "ds": stamps})[repeated]
