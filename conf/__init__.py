@@ -1,0 +1,1 @@
+"""Hydra configurations: differences from the defaults, which stand in `tsattn.config`."""

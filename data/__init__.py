@@ -1,0 +1,1 @@
+"""The built-in sample: simulated daily image counts (see README.md)."""

@@ -1,0 +1,57 @@
+"""tsattn: time-series forecasting on self-attention, with a verdict against naive forecasts with every answer.
+
+>>> from tsattn import Forecaster                                          # doctest: +SKIP
+>>> Forecaster(horizon=7).fit("counts.csv").predict()                      # doctest: +SKIP
+
+Importing this package loads neither torch nor Lightning nor pandas: the public names are looked up when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tsattn.config import EncoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
+    from tsattn.data.findings import DataError, Finding
+    from tsattn.forecaster import Forecaster, NotFittedError
+    from tsattn.ladder import Verdict
+    from tsattn.store import ModelFolderError
+
+_WHERE = {
+    "Forecaster": "tsattn.forecaster",
+    "NotFittedError": "tsattn.forecaster",
+    "FitConfig": "tsattn.config",
+    "EncoderConfig": "tsattn.config",
+    "PatchConfig": "tsattn.config",
+    "TrainerConfig": "tsattn.config",
+    "ReadConfig": "tsattn.config",
+    "DataError": "tsattn.data.findings",
+    "Finding": "tsattn.data.findings",
+    "ModelFolderError": "tsattn.store",
+    "Verdict": "tsattn.ladder",
+}
+
+__all__ = [
+    "DataError",
+    "EncoderConfig",
+    "Finding",
+    "FitConfig",
+    "Forecaster",
+    "ModelFolderError",
+    "NotFittedError",
+    "PatchConfig",
+    "ReadConfig",
+    "TrainerConfig",
+    "Verdict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'tsattn' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -77,15 +77,16 @@ class EncoderConfig:
         check_choice("model.point_loss", self.point_loss, POINT_LOSSES)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout={self.dropout} must lie in [0, 1)")
-        for field in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
-            value = getattr(self, field)
+        for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
+            value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"model.{field}={value} must be at least 1")
+                raise ValueError(f"model.{name}={value} must be at least 1")
         if self.d_model and self.num_heads and self.d_model % self.num_heads:
             raise ValueError(f"model.d_model={self.d_model} must be divisible by model.num_heads={self.num_heads}")
         if self.d_model and self.num_heads and self.positional == "rotary" and self.d_model // self.num_heads % 2:
             raise ValueError(
-                f"model.positional=rotary turns pairs of numbers: d_model / num_heads = {self.d_model // self.num_heads} must be even"
+                "model.positional=rotary turns pairs of numbers: d_model / num_heads must be even, not "
+                f"{self.d_model // self.num_heads}"
             )
 
 
@@ -122,9 +123,9 @@ class TrainerConfig:
         check_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("trainer.precision", self.precision, ("auto", "32", "bf16"))
         check_choice("trainer.logger", self.logger, ("csv", "tensorboard", "none"))
-        for field in ("max_steps", "validate_every", "patience", "log_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"trainer.{field}={getattr(self, field)} must be at least 1")
+        for name in ("max_steps", "validate_every", "patience", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"trainer.{name}={getattr(self, name)} must be at least 1")
         if not self.learning_rate > 0:
             raise ValueError(f"trainer.learning_rate={self.learning_rate} must be positive")
 
@@ -138,6 +139,7 @@ class FitConfig:
 
     horizon: int | None = None  # steps to forecast; None: one season, else 7
     context_length: int | None = None  # steps the model looks back
+    season_length: int | None = None  # rows per season; None: by the frequency
     quantiles: list[float] = field(default_factory=lambda: list(DEFAULT_QUANTILES))
     model: EncoderConfig = field(default_factory=EncoderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -147,8 +149,9 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.horizon is not None:
             check_horizon(self.horizon)
-        if self.context_length is not None and self.context_length < 1:
-            raise ValueError(f"context_length={self.context_length} must be at least 1")
+        for name in ("context_length", "season_length"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
         self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})
@@ -158,3 +161,49 @@ def check_horizon(horizon: object) -> None:
     """Raise a `ValueError` unless `horizon` is a whole number of at least 1."""
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
         raise ValueError(f"horizon={horizon!r} must be a whole number of steps, 1 or more")
+
+
+@dataclass
+class DatasetConfig:
+    """Where a table comes from. A path of the form `sample:NAME` is a file that ships with tsattn."""
+
+    name: str = "csv"
+    path: str | None = None
+    sha256: str | None = None  # refused when the file is another one
+    licence: str = ""
+    origin: str = ""
+
+
+@dataclass
+class TrainConfig(FitConfig):
+    """`python -m tsattn.train`."""
+
+    input: str | None = None  # short for dataset=csv dataset.path=
+    output: str | None = None  # run folder; None: runs/<dataset>-<time>
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    read: ReadConfig = field(default_factory=ReadConfig)
+
+
+@dataclass
+class PredictConfig:
+    """`python -m tsattn.predict`."""
+
+    input: str | None = None
+    values: Any = None  # numbers in place of a file: values=[2,5,10,6,8]
+    load: str | None = None  # a trained run folder; None: no training, the best that can be said at once
+    horizon: int | None = None
+    season_length: int | None = None  # rows per season, where nothing is loaded; None: by the frequency
+    output: str | None = None  # CSV or Parquet file for the table; None: printed only
+    plot: str | None = None  # picture, .png .svg or .pdf
+    quantiles: list[float] = field(default_factory=lambda: list(DEFAULT_QUANTILES))
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    read: ReadConfig = field(default_factory=ReadConfig)
+
+
+@dataclass
+class BacktestConfig(TrainConfig):
+    """`python -m tsattn.backtest`: fits on the rows before each cut-off, or `load`s settings of a trained folder."""
+
+    windows: int = 5  # cut-offs per series
+    step: int | None = None  # rows between two cut-offs; None: the horizon
+    refit_each: bool = False  # fit at every cut-off instead of once at the earliest

@@ -61,7 +61,7 @@ def backtest(
     `refit=True` fits at every cut-off, otherwise once at the earliest. Raises DataError when no series is long enough.
     """
     full = to_frame(rows, read)
-    horizon = config.horizon or default_horizon(full.season_length)[0]
+    horizon = config.horizon or default_horizon(config.season_length or full.season_length)[0]
     step = step or horizon
     if windows < 1 or step < 1:
         raise ValueError(f"windows={windows} and step={step} must be at least 1")
@@ -100,13 +100,13 @@ def cutoff_stamps(full: Frame, horizon: int, windows: int, step: int) -> list[pd
         distance = horizon + back * step
         fits = size.to_numpy() > distance
         rows = last[fits] - 1 - distance
-        result.append(pd.Series(stamps.iloc[rows].to_numpy() if stamps.dt is None else stamps.iloc[rows].array, index=ids[rows]))
+        result.append(pd.Series(stamps.iloc[rows].array, index=ids[rows]))
     return result
 
 
 def cut(rows: Rows, cutoff: pd.Series) -> Rows:
     """The rows up to the cut-off of their series; series without one are left out."""
-    limit = rows.df["unique_id"].map(cutoff)
+    limit = rows.df["unique_id"].map(cutoff.to_dict())  # pyright: ignore[reportArgumentType]
     return rows._replace(df=rows.df[(rows.df["ds"] <= limit).to_numpy() & limit.notna().to_numpy()].reset_index(drop=True))
 
 
@@ -129,30 +129,29 @@ def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series
     horizon, levels = fitted.settings.horizon, fitted.settings.levels
     panel = panel_for(frame, fitted.schema, horizon)
     table = stamps_after(frame, panel, horizon)
-    y = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
+    truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
     rungs = [*BASELINES, *([NETWORK] if fitted.network is not None else [])]
     answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs}
     answer = answers[fitted.verdict.answer]
     names = output_names(full)
     table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
-    table["cutoff"] = np.repeat(cutoff.loc[list(panel.ids)].to_numpy(), horizon) if len(cutoff) else []
     table["cutoff"] = cutoff.loc[list(panel.ids)].repeat(horizon).array
-    table["y"] = y
+    table["y"] = truth
     for name, values in prediction_columns(fitted, answer).items():
         table[name] = values
     table["model"] = fitted.verdict.answer
     for rung, prediction in answers.items():
         table[rung] = prediction.at(levels, 0.5).ravel()
     values = panel.values[:, 0].astype(np.float64)
+    nothing_seen = ~np.isfinite(answer.mean).all(axis=1, keepdims=True)  # before the cut-off: not scored for anybody
     window = Window(
         panel.ids,
         origin,
-        y.reshape(-1, horizon),
+        np.where(nothing_seen, np.nan, truth.reshape(-1, horizon)),
         metrics.seasonal_scale(values, fitted.schema.season_length, indptr=panel.indptr),
         metrics.seasonal_scale_squared(values, fitted.schema.season_length, indptr=panel.indptr),
         {ANSWER: answer, **answers},
     )
-    window.y[~np.isfinite(answer.mean).all(axis=1)] = np.nan  # nothing seen before the cut-off: not scored for anybody
     return window, table
 
 

@@ -58,7 +58,9 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
     """Horizon, context, parts and sizes, each with its reason."""
     findings = []
     horizon, why = (config.horizon, "as given") if config.horizon else sizing.default_horizon(schema.season_length)
-    findings.append(Finding("horizon", f"{horizon} steps are forecast: {why}", "horizon=", details={"horizon": horizon}))
+    findings.append(
+        Finding("horizon", f"{horizon} step{'s' * (horizon != 1)} ahead: {why}", "horizon=", details={"horizon": horizon})
+    )
     parts = sizing.split_parts(panel.lengths, horizon)
     longest = int(parts.validation.max(initial=1))
     if config.context_length:
@@ -102,8 +104,8 @@ def _why_no_network(network: bool, num_windows: int, num_verdict: int, panel: Pa
     rows = int(panel.lengths.max(initial=0))
     if num_verdict < sizing.MIN_VERDICT_WINDOWS or num_windows < sizing.MIN_TRAIN_WINDOWS:
         return (
-            f"No attention model was trained: the longest of {len(panel.ids)} series has {rows} rows, too few for {horizon} steps "
-            f"({max(num_windows, 0)} training and {num_verdict} held-out windows; {sizing.MIN_TRAIN_WINDOWS} and "
+            f"No attention model was trained: the longest of {len(panel.ids)} series has {rows} rows, too few for a horizon of "
+            f"{horizon} ({max(num_windows, 0)} training and {num_verdict} held-out windows; {sizing.MIN_TRAIN_WINDOWS} and "
             f"{sizing.MIN_VERDICT_WINDOWS} are needed). "
         )
     return ""
@@ -123,9 +125,7 @@ def _trained(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporti
     return replace(best, settings=replace(best.settings, details={**best.settings.details, "validation_pinball": losses}))
 
 
-def _train_head(
-    draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any
-) -> tuple[Fitted, float]:
+def _train_head(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
     """One network with this head, early-stopped and calibrated on the validation windows, and its scaled pinball loss there."""
     from tsattn.training.fit import TrainData, train
 
@@ -142,7 +142,7 @@ def _train_head(
         horizon=settings.horizon,
         seed=settings.seed,
         name=f"{head} head",
-        **({} if reporting is None else {"reporting": reporting}),
+        reporting=reporting,
     )
     details = {
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -196,7 +196,9 @@ def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut
         network.head.calibrate(raw, batch.target, batch.target_observed, scale)
         quantiles = network.head.quantiles(raw, scale)[:, :, 0].numpy()
     y = torch.where(batch.target_observed, batch.target, torch.nan)[:, :, 0].double().numpy()
-    units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[series]
+    units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[
+        series
+    ]
     units = np.where(np.isfinite(units) & (units > 0), units, 1.0)[:, None]
     return metrics.pinball(y / units, quantiles / units[..., None], levels=settings.levels)
 
@@ -276,7 +278,7 @@ def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, repor
         seed=settings.seed,
         steps=settings.steps,
         name="refit on all rows",
-        **({} if reporting is None else {"reporting": reporting}),
+        reporting=reporting,
     )
     for name, buffer in fitted.network.head.named_buffers():
         network.head.get_buffer(name).copy_(buffer)

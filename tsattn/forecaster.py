@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 
 from tsattn import fitting, store
-from tsattn.config import EncoderConfig, FitConfig, ReadConfig, check_horizon
+from tsattn.config import FitConfig, ReadConfig, check_horizon
 from tsattn.data import calendar
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame, to_rows
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict
+from tsattn.ladder import WORDS
+from tsattn.sizing import default_horizon
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -62,6 +64,13 @@ class Forecaster:
         self._fit_rows(self.rows_, reporting=reporting)
         return self
 
+    def fit_naive(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None) -> Forecaster:
+        """Like `fit`, without a network: the naive forecast that was best on held-out windows answers, at once."""
+        self.read_ = read_config(read)
+        self.rows_ = to_rows(data, self.read_)
+        self._fit_rows(self.rows_, network=False)
+        return self
+
     def _fit_rows(self, rows: Rows, *, network: bool = True, reporting: Any = None) -> None:
         self.config_ = self._fit_config()
         frame, fit = fit_rows(rows, self.read_, self.config_, network=network, reporting=reporting)
@@ -71,8 +80,8 @@ class Forecaster:
     def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:
         """The steps after the last row of each series of `data` (default: of the data of `fit`), unseen series included.
 
-        Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model` (the
-        rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
+        Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model`
+        (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
         """
         rows = self._rows(data)
         fitted = self._fitted()
@@ -85,8 +94,8 @@ class Forecaster:
     ) -> pd.DataFrame:
         """Forecast from `windows` earlier cut-offs, `step` rows apart (default: the horizon), fitted on the rows before them.
 
-        The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off. The
-        table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
+        The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off.
+        The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
         from tsattn.evaluation import backtest
 
@@ -111,7 +120,7 @@ class Forecaster:
             id_col=names.id,
             time_col=names.time,
             target_col=names.value,
-            title=f"answered by: {self.fitted_.verdict.answer.replace('_', ' ')}",
+            title=f"answered by {WORDS[self.fitted_.verdict.answer]}",
         )
 
     def save(self, folder: str | os.PathLike[str]) -> Forecaster:
@@ -198,27 +207,34 @@ def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:
     return ReadConfig(**read)
 
 
+def fit_config_of(config: Any) -> FitConfig:
+    """The `FitConfig` part of a command's configuration."""
+    return FitConfig(**{name: getattr(config, name) for name in FitConfig.__dataclass_fields__ if hasattr(config, name)})
+
+
 def fit_rows(
     rows: Rows, read: ReadConfig, config: FitConfig, *, network: bool = True, reporting: Any = None
 ) -> tuple[Frame, fitting.Fit]:
     """Frame and fit of these rows and nothing else."""
     frame = to_frame(rows, read)
-    if frame.df["y"].notna().sum() == 0:
+    num_rows = int(frame.df["y"].notna().to_numpy().sum())
+    if num_rows == 0:
         raise DataError("there is no value to learn from: every value is missing")
-    longest = int(frame.df.groupby("unique_id", sort=False).size().max())
+    longest = int(frame.df.groupby("unique_id", sort=False).size().to_numpy().max())
     features = calendar.feature_names(frame.freq, longest)
-    horizon = config.horizon or fitting.sizing.default_horizon(frame.season_length)[0]
+    season_length = config.season_length or frame.season_length
+    horizon = config.horizon or default_horizon(season_length)[0]
     panel = make_panel(frame, horizon=horizon, features=features)
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,
         value=frame.names.value,
         freq=frame.freq,
-        season_length=frame.season_length,
+        season_length=season_length,
         integer=frame.integer,
         features=tuple(features),
         num_series=len(panel.ids),
-        num_rows=int(frame.df["y"].notna().sum()),
+        num_rows=num_rows,
         cutoff=str(frame.df["ds"].max()),
     )
     return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
@@ -237,17 +253,15 @@ def panel_for(frame: Frame, schema: Schema, horizon: int) -> Panel:
 def output_names(frame: Frame) -> OutputNames:
     """The caller's names; `unique_id` where several series had no id column, `ds` and `y` where there were none."""
     several = frame.names.id is not None or frame.df["unique_id"].iloc[0] != frame.df["unique_id"].iloc[-1]
-    return OutputNames(
-        (frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y"
-    )
+    return OutputNames((frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y")
 
 
 def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
     """The long table of forecasts: a row per series and step, in the caller's column names."""
     if fitted.verdict.answer == NETWORK and horizon > fitted.settings.horizon:
         warnings.warn(
-            f"horizon={horizon} is longer than the trained {fitted.settings.horizon}: the forecast is rolled, its intervals widen "
-            "and its later steps are less certain; train with the longer horizon for better ones",
+            f"horizon={horizon} is longer than the trained {fitted.settings.horizon}: the forecast is rolled, its intervals "
+            "widen and its later steps are less certain; train with the longer horizon for better ones",
             stacklevel=3,
         )
     panel = panel_for(frame, fitted.schema, horizon)

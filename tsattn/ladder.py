@@ -25,7 +25,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which rung answers and how sure that is. Errors are MASE: 1 is the mean in-sample error of the seasonal naive forecast."""
+    """Which rung answers and how sure that is. Errors are MASE: 1 is the mean in-sample error of the seasonal naive one."""
 
     answer: str  # the rung that answers
     decision: str  # use it | no clear difference | do not use it | cannot judge
@@ -43,7 +43,13 @@ class Verdict:
 
 
 def judge(
-    errors: dict[str, np.ndarray], series: np.ndarray, origin: np.ndarray, *, num_rows: int, reason: str = "", network: str = "network"
+    errors: dict[str, np.ndarray],
+    series: np.ndarray,
+    origin: np.ndarray,
+    *,
+    num_rows: int,
+    reason: str = "",
+    network: str = "network",
 ) -> Verdict:
     """The verdict on per-window scaled errors, {rung: [N]}, NaN where a window cannot be scored.
 
@@ -58,7 +64,10 @@ def judge(
     if num < MIN_VERDICT_WINDOWS or best is None:
         return _cannot_judge(num, mase, num_rows, reason)
     if network not in mase:
-        text = f"{reason}{WORDS[best].capitalize()} answers: of the naive forecasts it had the smallest error on {_windows(num)} (MASE {mase[best]:.2f})."
+        text = (
+            f"{reason}{WORDS[best].capitalize()} answers: of the naive forecasts it had the smallest error on {_windows(num)} "
+            f"(MASE {mase[best]:.2f})."
+        )
         return Verdict(best, "cannot judge", text, num, mase, best)
     difference = mase[network] - mase[best]
     low, high = difference_interval(errors[network][scored] - errors[best][scored], series[scored], origin[scored])
@@ -68,7 +77,9 @@ def judge(
     return Verdict(answer, decision, text, num, mase, best, difference, (low, high))
 
 
-def difference_interval(difference: np.ndarray, series: np.ndarray, origin: np.ndarray, block_length: int = 1) -> tuple[float, float]:
+def difference_interval(
+    difference: np.ndarray, series: np.ndarray, origin: np.ndarray, block_length: int = 1
+) -> tuple[float, float]:
     """95 % interval of the mean paired difference [N]: over origins and, for a panel, over series.
 
     A handful of series is all that its owner has, not a sample of more: there the origins alone are drawn.
@@ -91,16 +102,17 @@ def _sentence(
         share = 1 - mase[network] / mase[best] if mase[best] > 0 else math.nan
         return f"Use the attention model. {compared} It is {share:.0%} more accurate."
     if decision == "do not use it":
-        return f"Do not use the attention model: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
+        return (
+            f"Do not use the attention model: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
+        )
     return f"No clear difference between the attention model and a naive forecast; {WORDS[answer]} answers. {compared}"
 
 
 def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str) -> Verdict:
     """Too few windows: the last value under three rows, else the damped mean."""
     answer = "last_value" if num_rows < 3 else "damped_mean"
-    have = "no window" if num == 0 else _windows(num)
     text = (
-        f"Cannot judge: {have} of held-out rows, {MIN_VERDICT_WINDOWS} are needed. {reason}{WORDS[answer].capitalize()} answers, "
+        f"Cannot judge: {_windows(num)}, {MIN_VERDICT_WINDOWS} are needed. {reason}{WORDS[answer].capitalize()} answers, "
         f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}: take it as a rough guess."
     )
     return Verdict(answer, "cannot judge", text, num, mase)

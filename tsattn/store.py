@@ -85,13 +85,15 @@ def load(folder: str | os.PathLike[str]) -> Stored:
     manifest = _json(source, "manifest.json", _bytes(source, "manifest.json"))
     if manifest.get("format") != FORMAT:
         raise ModelFolderError(
-            f"{source}: format {manifest.get('format')!r} is not known to tsattn {version('tsattn')}, which reads format {FORMAT}; "
+            f"{source}: format {manifest.get('format')!r} is not known: tsattn {version('tsattn')} reads format {FORMAT}; "
             "a newer model needs a newer tsattn"
         )
     contents = {name: _bytes(source, name) for name in FILES}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest.get("sha256", {}).get(name):
-            raise ModelFolderError(f"{source / name} is not the file that was saved (its SHA-256 differs): save the model again")
+            raise ModelFolderError(
+                f"{source / name} is not the file that was saved (its SHA-256 differs): save the model again"
+            )
     described = _json(source, "config.json", contents["config.json"])
     try:
         settings, schema = _settings(described["settings"]), Schema(**_tuples(described["schema"]))
@@ -148,7 +150,9 @@ def _bytes(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as problem:
-        raise ModelFolderError(f"{folder / name} cannot be read ({problem.strerror}): is {folder} a folder that tsattn saved?") from None
+        raise ModelFolderError(
+            f"{folder / name} cannot be read ({problem.strerror}): is {folder} a folder that tsattn saved?"
+        ) from None
 
 
 def _json(folder: Path, name: str, content: bytes) -> Any:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsattn.training.module import PHASES, ForecastModule
 
@@ -41,7 +41,8 @@ class BestWeights(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         module, step = module_of(pl_module), trainer.global_step
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, list(module.model.parameters()), 1 - decay)
+        for average, current in zip(self.average, module.model.parameters(), strict=True):
+            average.lerp_(current, 1 - decay)
         if self.windows and (step % self.every == 0 or step == trainer.max_steps):
             self.look(trainer, module, step)
 
@@ -59,22 +60,21 @@ class BestWeights(pl.Callback):
 
     def validate(self, module: ForecastModule) -> float:
         """Mean loss over the validation windows under the averaged weights; the module is left as it was found."""
-        parameters = list(module.model.parameters())
-        current = [p.detach().clone() for p in parameters]
-        torch._foreach_copy_(parameters, self.average)
+        current = [p.detach().clone() for p in module.model.parameters()]
+        set_weights(module.model, self.average)
         module.model.eval()
         panel = module.panel if self.end is None else module.panel._replace(end=self.end.to(module.device))
         batches = [(series.to(module.device), cut.to(module.device)) for series, cut in self.windows]
         sums = [module.loss(batch, panel) * len(batch[0]) for batch in batches]
         module.model.train()
-        torch._foreach_copy_(parameters, current)
+        set_weights(module.model, current)
         return float(torch.stack(sums).sum()) / sum(len(batch[0]) for batch in self.windows)
 
     @torch.no_grad()
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the best weights in the model. A non-finite step since the last look stops here at the latest."""
         check_finite(module_of(pl_module))
-        torch._foreach_copy_(list(module_of(pl_module).model.parameters()), self.best or self.average)
+        set_weights(module_of(pl_module).model, self.best or self.average)
 
 
 class Log(pl.Callback):
@@ -121,6 +121,13 @@ class Log(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+@torch.no_grad()
+def set_weights(model: nn.Module, weights: list[Tensor]) -> None:
+    """Copy `weights` into the parameters of `model`, in their order."""
+    for parameter, weight in zip(model.parameters(), weights, strict=True):
+        parameter.copy_(weight)
 
 
 def check_finite(module: ForecastModule) -> None:

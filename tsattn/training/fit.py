@@ -88,13 +88,14 @@ def train(
     seed: int,
     steps: int | None = None,
     name: str = "training",
-    reporting: Reporting = Reporting(),
+    reporting: Reporting | None = None,
 ) -> Trained:
     """Train `model` in place and leave the best weights in it, on the CPU, in eval mode.
 
     With validation windows training stops early; with `steps` it runs exactly so long. Raises a TrainingError when a loss or
     gradient is not finite.
     """
+    reporting = reporting or Reporting()
     batch_size = config.batch_size or default_batch_size(data.windows.total)
     stream = BatchStream(data.windows, batch_size, seed)
     module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)

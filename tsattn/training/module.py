@@ -21,6 +21,9 @@ PHASES = ("data", "forward", "backward", "optimizer")
 class ForecastModule(pl.LightningModule):
     """Trains `model` (see `tsattn.models`) on windows (series, cut) of a panel that lives on the device as buffers."""
 
+    model: Any  # nn.Module with a head: see tsattn.models
+    first_bad_step: Tensor  # -1 while every loss and gradient was finite
+
     def __init__(
         self, model: nn.Module, panel: PanelTensors, config: TrainerConfig, *, context_length: int, horizon: int
     ) -> None:

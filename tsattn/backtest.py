@@ -1,0 +1,41 @@
+"""`python -m tsattn.backtest`: forecasts from earlier cut-offs, scored beside the naive ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tsattn.cli import run, show_table, table_of, write_table
+from tsattn.config import BacktestConfig
+
+
+def main(config: BacktestConfig) -> None:
+    """Fit on the rows before the cut-offs, print the scores, write the table where asked."""
+    data = table_of(config)
+    from rich.console import Console
+
+    from tsattn.evaluation import backtest
+    from tsattn.forecaster import fit_config_of, to_rows
+    from tsattn.training.fit import Reporting, resolve_device
+
+    resolve_device(config.trainer)
+    console = Console(highlight=False, soft_wrap=True)
+    result = backtest(
+        to_rows(data, config.read),
+        config.read,
+        replace(fit_config_of(config), refit=config.refit),
+        windows=config.windows,
+        step=config.step,
+        refit=config.refit_each,
+        reporting=Reporting(None, console),
+    )
+    for fold in result.folds:
+        console.print(f"fitted on rows up to {fold['cutoff']}: weights {fold['weights_sha256']}", markup=False)
+        console.print(f"  {fold['verdict']['text']}", markup=False)
+    console.print(f"\n{show_table(result.scores)}\n\n{result.text}", markup=False)
+    if config.output is not None:
+        write_table(result.table, config.output)
+        console.print(f"table: {config.output}", markup=False)
+
+
+if __name__ == "__main__":
+    run("backtest", BacktestConfig, main)

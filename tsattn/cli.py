@@ -1,0 +1,207 @@
+"""The one Hydra helper: schema, quoting of paths, one-line errors, exit codes. Imports neither torch nor pandas itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tsattn import config as settings
+
+PATHS = ("input", "output", "load", "plot", "dataset.path")
+TEXTS = ("sep", "decimal", "thousands", "encoding", "date_format", "tz", "id", "time", "value", "count_per", "resample")
+QUOTED = re.compile(rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)}))=(.*)", re.DOTALL)
+DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def run(name: str, schema: type, task: Callable[[Any], None]) -> None:
+    """Compose `conf/<name>.yaml` with the command line, hand `task` the plain `schema` object, and exit."""
+    sys.exit(exit_code(name, schema, task))
+
+
+def exit_code(name: str, schema: type, task: Callable[[Any], None]) -> int:
+    """Run the command and turn what happens into an exit code and, for errors of the user, one line on stderr."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _hydra(name, schema, task)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE if stop.code else DONE
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as problem:
+        return explain(problem, name)
+    return DONE
+
+
+def explain(problem: Exception, name: str) -> int:
+    """One line and code 2 for what a user can mend, 3 for a training that broke down, a traceback and code 1 for our bugs."""
+    kind = type(problem)
+    if "TrainingError" in [base.__name__ for base in kind.__mro__]:
+        print(f"error: {problem}", file=sys.stderr)
+        return FAILED
+    if kind.__module__.split(".")[0] in ("hydra", "omegaconf"):
+        print(f"error: {_hydra_reason(problem)}; python -m tsattn.{name} --help lists the settings", file=sys.stderr)
+        return USAGE
+    if isinstance(problem, OSError) and problem.filename is not None:
+        print(f"error: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        return USAGE
+    if isinstance(problem, ValueError | TypeError) and _is_ours(problem):
+        print(f"error: {_one_line(str(problem))}", file=sys.stderr)
+        return USAGE
+    traceback.print_exception(problem)
+    print("this is a bug in tsattn: please report the lines above", file=sys.stderr)
+    return BUG
+
+
+def _is_ours(problem: Exception) -> bool:
+    """Whether the error was raised by a check of ours (or on the way from a settings object), not deep in a library."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
+
+
+def _hydra_reason(problem: Exception) -> str:
+    """What Hydra or OmegaConf has to say, with the reason it hides in the cause and without its inner life."""
+    texts = [str(problem), *([str(problem.__cause__)] if problem.__cause__ is not None else [])]
+    noise = ("full_key:", "object_type=", "To append to your config", "See https://hydra.cc")
+    lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
+    return "; ".join(dict.fromkeys(line.rstrip(".;") for line in lines if line and not line.startswith(noise)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import DictConfig, OmegaConf
+
+    store = ConfigStore.instance()
+    store.store(name=f"{name}_schema", node=schema)
+    for model, node in settings.MODEL_CONFIGS.items():
+        store.store(group="schema", name=model, node=node)
+    problems: list[BaseException] = []
+
+    def compose(composed: DictConfig) -> None:
+        """Keep the first problem for ourselves: Hydra would print it in its own words. The rest of a sweep is not started."""
+        if not problems:
+            try:
+                task(OmegaConf.to_object(composed))
+            except BaseException as problem:
+                problems.append(problem)
+
+    added = [argument for argument in sys.argv[1:] if re.match(r"[+~]+\w", argument)]
+    if added:
+        raise ValueError(f"{added[0]!r}: settings are changed by name=value, none can be added or removed with + or ~")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
+    sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
+    hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
+    if problems:
+        raise problems[0]
+
+
+def quote(argument: str) -> str:
+    """The override with its value quoted where it is a path or free text, so that Hydra's grammar does not read it.
+
+    `input=a(1).csv` becomes `input='a(1).csv'`; `~` is expanded in paths; `null` and quoted values stay what they are, and in
+    `read.time=[a,b]` the names are quoted one by one.
+    """
+    match = QUOTED.fullmatch(argument)
+    if match is None:
+        return argument
+    key, value = match.groups()
+    if value in ("null", "") or (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
+        return argument
+    if key in PATHS:
+        value = os.path.expanduser(value)
+    elif value.startswith("[") and value.endswith("]"):
+        return f"{key}=[{','.join(_quoted(part.strip()) for part in value[1:-1].split(','))}]"
+    return f"{key}={_quoted(value)}"
+
+
+def _quoted(text: str) -> str:
+    """`text` as a string of Hydra's grammar: backslashes before a quote are doubled, quotes escaped, interpolation kept out."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
+    return "'" + escaped.replace("${", "\\${") + "'"
+
+
+def table_of(config: Any) -> Any:
+    """What the command reads: `values=`, `input=` or the dataset; a ValueError names the choices when there is none."""
+    values = getattr(config, "values", None)
+    if values is not None:
+        if config.input is not None:
+            raise ValueError("values= and input= exclude each other: give one of them")
+        return values
+    dataset = config.dataset
+    path = config.input if config.input is not None else dataset.path
+    if path is None:
+        raise ValueError(
+            f"dataset={dataset.name} needs a file: input=FILE or dataset.path=FILE; dataset=image_counts is the built-in sample"
+        )
+    if path.startswith("sample:"):
+        from importlib.resources import files
+
+        return str(files("tsattn.sample_data") / path.removeprefix("sample:"))
+    if config.input is None and dataset.sha256:
+        _check_sha256(path, dataset)
+    return path
+
+
+def _check_sha256(path: str, dataset: Any) -> None:
+    """Refuse another file than the named data set; of a .gz file the content counts."""
+    import gzip
+
+    content = Path(path).read_bytes()
+    content = gzip.decompress(content) if path.endswith(".gz") else content
+    found = hashlib.sha256(content).hexdigest()
+    if found != dataset.sha256:
+        raise ValueError(
+            f"{path} is not the data set {dataset.name} ({dataset.origin}): its SHA-256 is {found}, expected {dataset.sha256}; "
+            f"for a file of your own use input={path}"
+        )
+
+
+def write_table(table: Any, path: str) -> None:
+    """The table as CSV, or as Parquet where the name ends so; the old file stays until the new one is complete."""
+    import io
+
+    from tsattn.store import write_file
+
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"output={path} is a folder: name a file, for example {target / 'forecast.csv'}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix in (".parquet", ".pq"):
+        buffer = io.BytesIO()
+        table.to_parquet(buffer, index=False)
+        write_file(target, buffer.getvalue())
+    else:
+        write_file(target, table.to_csv(index=False).encode())
+
+
+def show_table(table: Any, most: int = 30) -> str:
+    """The table in plain text with few digits, middle rows left out beyond `most`."""
+    numbers = table.select_dtypes("number").columns
+    shown = table.copy()
+    for name in numbers:
+        if table[name].dtype.kind == "f":
+            shown[name] = table[name].map(lambda value: f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}")
+    if len(shown) <= most:
+        return shown.to_string(index=False)
+    head, tail = shown.head(most - 5), shown.tail(5)
+    left_out = len(shown) - most
+    lines = shown.loc[[*head.index, *tail.index]].to_string(index=False).splitlines()
+    return "\n".join([*lines[:-5], f"... {left_out} rows more ...", *lines[-5:]])
