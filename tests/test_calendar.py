@@ -198,3 +198,16 @@ def test_features_stay_within_one_and_tell_all_weekdays_apart():
     assert np.linalg.matrix_rank(np.c_[np.ones(7), week]) == 7
     with pytest.raises(ValueError, match="is not known"):
         calendar.features(stamps, ["moon_sin1"])
+
+
+def test_daily_stamps_keep_their_time_of_day():
+    stamps = pd.date_range("2024-02-27 17:30", periods=4)
+    assert calendar.infer_freq(stamps) == "D"
+    assert calendar.future_stamps(stamps[-1], 1, "D").tolist() == [pd.Timestamp("2024-03-02 17:30")]
+
+
+def test_stamps_beyond_the_last_year_are_refused_instead_of_wrapping_around():
+    with pytest.raises(ValueError, match="1678 to 2261"):
+        calendar.future_stamps("2024-01-01", 300, "YS-JAN")
+    with pytest.raises(ValueError, match="1678 to 2261"):
+        calendar.future_stamps("2024-01-01", 10**8, "h")

@@ -21,6 +21,7 @@ DAY = 86_400_000_000_000
 TICKS = {"D": DAY, "h": 3_600_000_000_000, "min": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+LAST_DAY = 106_750  # days from 1970 that fit into int64 nanoseconds
 MONTH_DAYS = 30.436875
 MONTH_END = 31
 OLD_NAMES = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "AS": "YS", "L": "ms", "U": "us"}
@@ -169,6 +170,8 @@ def from_ordinals(numbers: np.ndarray, step: Step, time_of_day: Any = 0, tz: Any
         days = first + np.minimum(step.day, _month_first(numbers + 1) - first) - 1
     else:
         days = numbers
+    if len(days) and (days.max() > LAST_DAY or days.min() < -LAST_DAY):
+        raise ValueError("the times go beyond the years 1678 to 2261, which are all that nanoseconds can count")
     index = pd.DatetimeIndex((days * DAY + time_of_day).astype("datetime64[ns]"))
     if tz is None:
         return index
@@ -225,6 +228,8 @@ def grid(first: pd.Index, lengths: np.ndarray, freq: str) -> pd.Index:
     """The stamps of many series one after the other: `lengths[i]` of them from `first[i]` on, which must lie on `freq`."""
     step = parse(freq)
     lengths = np.asarray(lengths, dtype=np.int64)
+    if step.kind == "tick" and len(lengths) and instants(first).max() + lengths.max() * float(step.num) > LAST_DAY * float(DAY):
+        raise ValueError(f"{lengths.max()} steps of {freq} go beyond the years 1678 to 2261")
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     numbers = np.repeat(ordinals(first, step), lengths) + step.num * (np.arange(lengths.sum()) - starts)
     if step.kind in ("int", "tick"):

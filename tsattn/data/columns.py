@@ -222,7 +222,7 @@ def _settling(columns: Columns, texts: list[str], stamps: pd.Series) -> list[str
         return texts
     unique = []
     for name in texts:
-        if not pd.DataFrame({"id": _codes(columns[name]), "ds": stamps.to_numpy()}).duplicated().any():
+        if not pd.DataFrame({"id": _codes(columns[name]), "ds": stamps}).duplicated().any():
             unique.append(name)
     return unique
 
