@@ -23,7 +23,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x)): pre-norm (Xiong et al. 2020), which trains without long warm-up."""
+    """x + attention(norm(x)), then x + feed_forward(norm(x)): pre-norm (Xiong et al. 2020) trains without long warm-up."""
 
     def __init__(self, d_model: int, num_heads: int, d_ff: int, dropout: float) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def rotary_angles(positions: Int[Tensor, " N"], head_width: int) -> tuple[Float[
 def rotate(
     x: Float[Tensor, "B A N K"], angles: tuple[Float[Tensor, "N half"], Float[Tensor, "N half"]]
 ) -> Float[Tensor, "B A N K"]:
-    """Turn the pair (x_i, x_{i + K/2}) by the angle p omega_i, so that q_m . k_n depends on m - n only (RoPE, Su et al. 2021)."""
+    """Turn the pair (x_i, x_{i + K/2}) by the angle p omega_i: q_m . k_n depends on m - n only (RoPE, Su et al. 2021)."""
     cos, sin = (part.to(x.dtype) for part in angles)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
