@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tsattn.config import SCALINGS, check_choice
 
+ROUNDING = 1e-12  # a spread below this share of the level is rounding of float64
 ARCSINH_LIMIT = 12.0  # sinh(12) is 81,000 standard deviations: beyond lies noise of an untrained head
 
 
@@ -45,7 +46,7 @@ def fit_scale(kind: str, x: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L 
         loc = torch.where(position >= 0, x.gather(1, position.clamp(min=0)), 0.0)
     level = torch.where(observed, x.abs(), 0.0).amax(1, keepdim=True)
     fallback = torch.where(level > 0, level, 1.0)
-    return Scale(loc, torch.where(spread > 1e-6 * level, spread, fallback), kind == "arcsinh")
+    return Scale(loc, torch.where(spread > ROUNDING * level, spread, fallback), kind == "arcsinh")
 
 
 def _median_and_range(
