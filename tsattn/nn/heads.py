@@ -81,9 +81,9 @@ class WidenedHead(Head):
         the score; shrunk towards 1 on few points and kept within 1/2 .. 3.
         """
         self.widening.fill_(1.0)
-        low, high = self.levels[0], self.levels[-1]
-        if not low < 0.5 < high:
+        if not self.levels[0] < 0.5 < self.levels[-1]:
             return
+        share = round(self.levels[-1] - self.levels[0], 6)  # 0.8 - 0.2 is 0.6000000000000001
         quantiles = self.quantiles(raw, scale)[observed]  # [n, Q]
         if not len(quantiles):
             return
@@ -91,14 +91,12 @@ class WidenedHead(Head):
         side = torch.where(y > median, quantiles[:, -1] - median, median - quantiles[:, 0])
         score = (y - median).abs() / side.clamp(min=1e-12)
         num = len(score)
-        level = min(1.0, math.ceil((num + 1) * (high - low)) / num)
-        rank = max(math.ceil(level * num), 1)
-        factor = float(score.kthvalue(rank).values)
+        factor = float(score.kthvalue(min(math.ceil((num + 1) * share), num)).values)
         self.widening.fill_(min(max(factor, 0.5), 3.0) ** (num / (num + SHRINKAGE)))
 
 
 class QuantileHead(WidenedHead):
-    """Quantiles that cannot cross: a median and positive distances outwards, summed up. Loss: pinball (Koenker & Bassett 1978)."""
+    """Quantiles that cannot cross: a median and positive distances outwards, summed. Pinball loss (Koenker & Bassett 1978)."""
 
     def __init__(self, d_model: int, patch_length: int, levels: list[float]) -> None:
         super().__init__(d_model, patch_length, len(levels), levels)
@@ -121,7 +119,8 @@ class QuantileHead(WidenedHead):
         return masked_mean(2 * torch.maximum(level * error, (level - 1) * error).mean(-1), observed)
 
     def quantiles(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V Q"]:
-        return self.spread(from_scaled(self.scaled_quantiles(raw.float()), scale))
+        quantiles = from_scaled(self.scaled_quantiles(raw.float()), scale)
+        return self.spread(quantiles.cummax(-1).values)  # sinh of equal numbers may differ in its last bit
 
     def mean(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         """Integral of the quantile function, linear between the levels and constant beyond the outermost."""
@@ -146,7 +145,8 @@ class NegativeBinomialHead(WidenedHead):
         self, raw: Float[Tensor, "B H V R"], target: Float[Tensor, "B H V"], observed: Bool[Tensor, "B H V"], scale: Scale
     ) -> Float[Tensor, ""]:
         mean, dispersion = self.parameters_of(raw, scale)
-        return masked_mean(negative_binomial_nll(target.double(), mean, dispersion).float(), observed)
+        y = target.where(observed, 0.0).double()  # NaN would reach the gradients even where it is masked
+        return masked_mean(negative_binomial_nll(y, mean, dispersion).float(), observed)
 
     def quantiles(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V Q"]:
         """Whole numbers: the smallest k with P(Y <= k) >= level; widened outwards to whole numbers and never below 0."""
@@ -174,10 +174,11 @@ class PointHead(Head):
         self, raw: Float[Tensor, "B H V R"], target: Float[Tensor, "B H V"], observed: Bool[Tensor, "B H V"], scale: Scale
     ) -> Float[Tensor, ""]:
         losses = {"mae": F.l1_loss, "mse": F.mse_loss, "huber": F.huber_loss}
-        return masked_mean(losses[self.kind](raw[..., 0].float(), to_scaled(target, scale), reduction="none"), observed)
+        z = to_scaled(target.where(observed, 0.0), scale)  # NaN would reach the gradients even where it is masked
+        return masked_mean(losses[self.kind](raw[..., 0].float(), z, reduction="none"), observed)
 
     def quantiles(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V Q"]:
-        return from_scaled(raw.double() + self.residuals, scale)
+        return from_scaled(raw.double() + self.residuals, scale).cummax(-1).values  # as in QuantileHead
 
     def mean(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         return from_scaled(raw[..., 0], scale)
@@ -200,7 +201,7 @@ def masked_mean(x: Float[Tensor, "B H V"], observed: Bool[Tensor, "B H V"]) -> F
 
 
 def quantile_weights(levels: list[float]) -> Float[Tensor, " Q"]:
-    """Weights w with mean = sum_i w_i q_i for a quantile function linear between the levels, constant outside; they sum to 1."""
+    """Weights w, mean = sum_i w_i q_i, of a quantile function linear between the levels, constant outside; they sum to 1."""
     edges = torch.tensor([0.0, *levels, 1.0], dtype=torch.float64)
     gaps = edges.diff()
     weights = (gaps[:-1] + gaps[1:]) / 2
@@ -219,19 +220,21 @@ def negative_binomial_nll(
 
 
 def negative_binomial_quantiles(mean: np.ndarray, dispersion: np.ndarray, levels: list[float]) -> np.ndarray:
-    """Smallest whole k with P(Y <= k) >= level, [..., Q] float64, by bisection on P(Y <= k) = I_{r/(r+m)}(r, k + 1)."""
+    """Smallest whole k with P(Y <= k) >= level, [..., Q] float64, by bisection on P(Y <= k) = I_{r/(r+m)}(r, k + 1).
+
+    It lies above -1 and, by Cantelli's inequality, no more than sqrt(level / (1 - level)) standard deviations above the mean.
+    """
     from scipy.special import betainc  # 0.1 s, needed here only
 
     mean, r = mean[..., None], 1 / dispersion[..., None]
     level = np.asarray(levels)
     deviation = np.sqrt(mean + mean**2 / r)
-    low, high = np.broadcast_arrays(-1.0, np.ceil(mean + 20 * deviation + 20 + 0 * level))
-    low, high = low.copy(), high.copy()
-    while (high - low > 1).any():
+    high = np.ceil(mean + np.sqrt(level / (1 - level)) * deviation)
+    low = np.full_like(high, -1.0)
+    for _ in range(math.ceil(np.log2(np.max(high - low, initial=1.0)))):
         middle = np.floor((low + high) / 2)
-        reached = betainc(r, middle + 1, r / (r + mean)) >= level
-        high = np.where(reached & (middle > low), middle, high)
-        low = np.where(reached, low, np.maximum(low, middle))
+        reached = (betainc(r, middle + 1, r / (r + mean)) >= level) & (middle > low)
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
     return high
 
 
