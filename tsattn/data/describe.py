@@ -82,6 +82,11 @@ def _other_frequencies(index: np.ndarray, codes: np.ndarray, df: pd.DataFrame) -
     return df["unique_id"].iloc[first_rows].tolist()
 
 
+def _other_rule(config: ReadConfig) -> str:
+    """The other reading of what is missing."""
+    return "read.missing=mask" if config.missing == "zero" else "read.missing=zero"
+
+
 def report_gaps(
     before: pd.DataFrame, after: pd.DataFrame, num_new: int, freq: str, config: ReadConfig, findings: list[Finding]
 ) -> None:
@@ -95,8 +100,7 @@ def report_gaps(
     reading = taken.get(config.missing, "they were given the value before them")
     more = " ..." if num_new > 5 else ""
     message = f"{num_new} of {len(after)} times ({freq}) have no row: {', '.join(firsts)}{more}; {reading}"
-    override = "read.missing=zero" if config.missing != "zero" else "read.missing=mask"
-    findings.append(Finding("gaps", message, override, "repair", {"missing_rows": num_new, "first": firsts}))
+    findings.append(Finding("gaps", message, _other_rule(config), "repair", {"missing_rows": num_new, "first": firsts}))
 
 
 def report_series(
@@ -119,7 +123,7 @@ def report_series(
         words = reading.get(config.missing, "those inside a series were given the value before them")
         share = blank / len(df)
         message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
-        findings.append(Finding("missing", message, "read.missing=zero", "repair", {"missing_values": blank}))
+        findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
     codes = np.repeat(np.arange(len(lengths)), lengths)
     _report_short(ids, lengths, findings)
     _report_constant(df["y"].to_numpy(), codes, ids, findings)
