@@ -15,7 +15,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -30,7 +30,9 @@ from tsattn.nn.scaling import Scale, fit_scale, to_scaled
 class Encoder(nn.Module):
     """`config` must be complete: no None left and head decided (see `tsattn.sizing`)."""
 
-    def __init__(self, config: EncoderConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]) -> None:
+    def __init__(
+        self, config: EncoderConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]
+    ) -> None:
         super().__init__()
         d_model, patch_length = config.d_model, config.patch_length
         if d_model is None or patch_length is None or not (config.num_layers and config.num_heads and config.d_ff):
@@ -86,8 +88,11 @@ class Encoder(nn.Module):
         num_future: int,
         scale: Scale,
     ) -> tuple[Float[Tensor, "BV N D"], Bool[Tensor, "BV N"]]:
-        """Context and future tokens, and which of them may be seen. The last value always ends the last context patch."""
-        patch, num_variates = self.patch_length, context.shape[2]
+        """Context and future tokens, and which of them may be seen. The last value always ends the last context patch.
+
+        Steps before the first observed one count as padding: what is known of them (their calendar) is left out.
+        """
+        patch = self.patch_length
         left, right = -context.shape[1] % patch, -num_future % patch
         z = torch.where(observed, to_scaled(context, scale), 0.0)
         z, seen = F.pad(z, (0, 0, left, 0)), F.pad(observed, (0, 0, left, 0))
@@ -98,13 +103,14 @@ class Encoder(nn.Module):
         if self.feature_embedding is not None:
             if features is None:
                 raise ValueError("this model was trained with calendar features and needs them")
-            known = rearrange(F.pad(features, (0, 0, left, right)), "b (n p) c -> b n (p c)", p=patch)
-            tokens = tokens + repeat(self.feature_embedding(known), "b n d -> (b v) n d", v=num_variates)
+            begun = F.pad(observed.cumsum(1) > 0, (0, 0, 0, num_future), value=True)
+            known = F.pad(rearrange(features, "b n c -> b n 1 c") * begun[..., None], (0, 0, 0, 0, left, right))
+            tokens = tokens + self.feature_embedding(rearrange(known, "b (n p) v c -> (b v) n (p c)", p=patch))
         valid = patches[..., patch:].amax(-1) > 0
         return tokens, F.pad(valid, (0, future.shape[1]), value=True)
 
     def attention_mask(self, valid: Bool[Tensor, "BV N"]) -> Bool[Tensor, "BV 1 #N N"]:
-        """Keys that hold no observed value are hidden; `causal` and `local` hide more. Future tokens always see each other."""
+        """Context tokens without an observed value are hidden; `causal` and `local` hide more, among future tokens too."""
         mask = padding_mask(valid)
         if self.config.attention == "causal":
             mask = mask & causal_mask(valid.shape[1], valid.device)

@@ -1,0 +1,413 @@
+"""The encoder: what its forecasts depend on, and what they must not depend on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from tsattn.config import HEADS, POSITIONALS, SCALINGS, EncoderConfig
+from tsattn.models import MODELS
+from tsattn.models.encoder import Encoder
+from tsattn.nn.scaling import fit_scale
+
+LEVELS = [0.1, 0.5, 0.9]
+KINDS = [head for head in HEADS if head != "auto"]
+FEATURES = 2
+LENGTH, HORIZON = 20, 6
+
+
+def build(*, num_features=0, context_length=64, horizon=16, **changes):
+    """A small encoder in evaluation mode whose random weights are large enough for every influence to show."""
+    sizes = {"patch_length": 4, "d_model": 16, "num_layers": 2, "num_heads": 2, "d_ff": 24, "head": "quantile", "dropout": 0.0}
+    config = EncoderConfig(**{**sizes, **changes})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Encoder(config, num_features=num_features, context_length=context_length, horizon=horizon, levels=LEVELS)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def window(*, num_windows=3, length=LENGTH, horizon=HORIZON, num_variates=1, seed=0):
+    """Context in eighths (shifts by whole numbers are exact in float32), a mask with gaps, and features of all steps."""
+    rng = np.random.default_rng(seed)
+    context = torch.from_numpy(rng.integers(20, 160, (num_windows, length, num_variates)) / 8).float()
+    observed = torch.from_numpy(rng.random(context.shape) < 0.8)
+    observed[:, : max(1, length // 5)] = True  # the first step is observed
+    features = torch.from_numpy(rng.uniform(-1, 1, (num_windows, length + horizon, FEATURES))).float()
+    return context, observed, features
+
+
+def forecast(model, context, observed, features=None, horizon=HORIZON):
+    """Quantiles [B, H, V, Q] in units of the series."""
+    with torch.no_grad():
+        raw, scale = model(context, observed, features, horizon)
+    return model.head.quantiles(raw, scale)
+
+
+def raw_outputs(model, context, observed, features=None, horizon=HORIZON):
+    with torch.no_grad():
+        return model(context, observed, features, horizon)[0]
+
+
+def assert_same(one, other):
+    """Equal up to the order of float32 sums; outputs are of the size of one."""
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def differs(one, other):
+    return bool(((one - other).abs() > 1e-2).any())
+
+
+# ---- shapes and finiteness ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("patch_length", [1, 4, 7, 16])
+@pytest.mark.parametrize(("length", "horizon"), [(1, 1), (5, 3), (17, 9), (32, 16), (64, 7)])
+def test_any_context_and_horizon_give_one_output_per_step_and_variate(kind, patch_length, length, horizon):
+    model = build(num_features=FEATURES, patch_length=patch_length, head=kind)
+    context, observed, features = window(num_windows=2, length=length, horizon=horizon, num_variates=3)
+    raw = raw_outputs(model, context, observed, features, horizon)
+    assert raw.shape == (2, horizon, 3, {"quantile": 3, "negative_binomial": 2, "point": 1}[kind])
+    quantiles = forecast(model, context, observed, features, horizon)
+    assert quantiles.shape == (2, horizon, 3, 3)
+    assert quantiles.isfinite().all()
+    assert (quantiles.diff(dim=-1) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_forecasts_of_degenerate_contexts_are_finite(kind, scaling):
+    steps = torch.arange(10.0)
+    rows = [steps * 0 + 5, steps * 0, steps * 0 - 3, 1e9 + 128 * steps, 1e30 * steps, 1e-30 * steps, steps, steps]
+    context = torch.stack(rows)[..., None]
+    observed = torch.ones_like(context, dtype=torch.bool)
+    observed[-1] = False
+    observed[-2, 1::2] = False
+    context = context.where(observed, torch.nan)
+    model = build(head=kind, scaling=scaling)
+    quantiles = forecast(model, context, observed)
+    assert quantiles.isfinite().all()
+    with torch.no_grad():
+        raw, scale = model(context, observed, None, HORIZON)
+    assert model.head.mean(raw, scale).isfinite().all()
+    target = context[:, :HORIZON].clamp(min=0).round()  # counts
+    assert model.head.loss(raw, target, observed[:, :HORIZON], scale).isfinite()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_named_model_is_built_from_its_configuration(name):
+    config = EncoderConfig(patch_length=2, d_model=8, num_layers=1, num_heads=1, d_ff=8, head="point")
+    model = MODELS[name](config, num_features=0, context_length=8, horizon=4, levels=LEVELS).eval()
+    context, observed, _ = window(length=8)
+    assert forecast(model, context, observed, horizon=4).shape == (3, 4, 1, 3)
+
+
+def test_sizes_that_are_not_decided_are_refused():
+    with pytest.raises(ValueError, match="must be decided before it is built"):
+        Encoder(EncoderConfig(head="point"), num_features=0, context_length=8, horizon=4, levels=LEVELS)
+
+
+# ---- what must have no influence ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positional", POSITIONALS)
+@pytest.mark.parametrize("attention", ["full", "causal", "local"])
+@pytest.mark.parametrize("num_more", [1, 4, 11])
+def test_unobserved_steps_in_front_have_no_influence(positional, attention, num_more):
+    model = build(num_features=FEATURES, positional=positional, attention=attention, attention_window=3)
+    context, observed, features = window(length=18)
+    expected = raw_outputs(model, context, observed, features)
+    padding = torch.full((3, num_more, 1), 77.0)
+    longer, more_features = torch.cat([padding, context], 1), torch.cat([torch.rand(3, num_more, FEATURES), features], 1)
+    hidden = torch.cat([torch.zeros_like(padding, dtype=torch.bool), observed], 1)
+    assert_same(raw_outputs(model, longer, hidden, more_features), expected)
+    seen = torch.cat([torch.ones_like(padding, dtype=torch.bool), observed], 1)
+    assert differs(raw_outputs(model, longer, seen, more_features), expected)
+
+
+@pytest.mark.parametrize("positional", ["sinusoidal", "learned", "rotary"])
+def test_a_token_has_the_same_position_whatever_the_length_of_the_context(positional):
+    model, codes = build(positional=positional), []
+    model.blocks[0].register_forward_pre_hook(lambda block, inputs: codes.append(inputs))
+    context, observed, _ = window(num_windows=1, length=16)
+    nothing = torch.zeros(1, 8, 1)
+    raw_outputs(model, context, observed)
+    raw_outputs(model, torch.cat([nothing, context], 1), torch.cat([nothing.bool(), observed], 1))
+    (short, _, short_angles), (long, _, long_angles) = codes
+    assert (short.shape[1], long.shape[1]) == (6, 8)
+    assert_same(long[:, 2:], short)
+    assert differs(long[:, 1:-1], short)
+    if positional == "rotary":
+        for turned, expected in zip(long_angles, short_angles, strict=True):
+            assert torch.equal(turned[2:], expected)
+    else:
+        assert short_angles is None
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_batch_mates_have_no_influence_and_their_order_only_permutes(scaling):
+    model = build(num_features=FEATURES, scaling=scaling)
+    context, observed, features = window(num_windows=4)
+    expected = raw_outputs(model, context, observed, features)
+    order = torch.tensor([2, 0, 3, 1])
+    assert_same(raw_outputs(model, context[order], observed[order], features[order]), expected[order])
+    for b in range(4):
+        assert_same(raw_outputs(model, context[b, None], observed[b, None], features[b, None]), expected[b, None])
+    other = context.clone()
+    other[1:] = 1e9
+    assert_same(raw_outputs(model, other, observed, features)[:1], expected[:1])
+    assert differs(expected[0], expected[1])
+
+
+def test_each_variate_is_forecast_as_if_it_were_alone():
+    model = build(num_features=FEATURES)
+    context, observed, features = window(num_variates=3)
+    observed[:, :3, 1] = False  # this one begins later
+    together = raw_outputs(model, context, observed, features)
+    for v in range(3):
+        alone = raw_outputs(model, context[..., v, None], observed[..., v, None], features)
+        assert_same(together[:, :, v, None], alone)
+    changed = context.clone()
+    changed[..., 1] *= -3
+    moved = raw_outputs(model, changed, observed, features)
+    assert_same(moved[:, :, [0, 2]], together[:, :, [0, 2]])
+    assert differs(moved[:, :, 1], together[:, :, 1])
+
+
+@pytest.mark.parametrize("stored", [-1e6, 1e30, float("nan"), float("inf")])
+@pytest.mark.parametrize("patch_length", [1, 4])
+def test_the_number_stored_for_a_missing_value_has_no_influence(stored, patch_length):
+    model = build(patch_length=patch_length)
+    context, observed, _ = window()
+    expected = raw_outputs(model, context, observed)
+    assert not observed.all()
+    assert torch.equal(raw_outputs(model, context.where(observed, stored), observed), expected)
+    assert differs(raw_outputs(model, context, torch.ones_like(observed)), expected)
+
+
+def test_a_missing_value_within_a_patch_is_marked_and_a_patch_without_values_is_hidden():
+    model, (context, observed, _) = build(patch_length=4, scaling="standard"), window(num_windows=1, length=12)
+    observed[:] = True
+    observed[0, 4:8] = False  # the second of three patches
+    observed[0, 11] = False
+    scale = fit_scale("standard", context, observed)
+    tokens, valid = model.embed(context, observed, None, HORIZON, scale)
+    assert valid.tolist() == [[True, False, True, True, True]]
+    at_the_mean = context.where(observed, scale.loc.float())
+    filled, all_valid = model.embed(at_the_mean, torch.ones_like(observed), None, HORIZON, scale)
+    assert all_valid.all()
+    assert differs(tokens[:, 2], filled[:, 2])
+    assert_same(tokens[:, 0], filled[:, 0])
+
+
+# ---- unit and origin ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["quantile", "point"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(("factor", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1000.0), (1.0, -1000.0)])
+def test_forecasts_follow_the_unit_and_the_origin_of_the_values(kind, scaling, factor, shift):
+    model = build(head=kind, scaling=scaling, num_features=FEATURES)
+    context, observed, features = window()
+    expected = factor * forecast(model, context, observed, features) + shift
+    result = forecast(model, factor * context + shift, observed, features)
+    tolerance = 1e-4 * factor * 10  # spreads are about 5
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e6])
+def test_forecasts_of_a_constant_follow_its_unit(factor):
+    model = build()
+    context = torch.full((1, 12, 1), 7.0)
+    expected = factor * forecast(model, context, torch.ones(1, 12, 1, dtype=torch.bool))
+    result = forecast(model, factor * context, torch.ones(1, 12, 1, dtype=torch.bool))
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=0)
+
+
+# ---- masks and future tokens -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patch_length", [1, 4])
+def test_with_causal_attention_nothing_known_of_a_future_step_changes_outputs_before_its_token(patch_length):
+    model = build(attention="causal", num_features=FEATURES, patch_length=patch_length)
+    context, observed, features = window(length=20, horizon=12)
+    expected = raw_outputs(model, context, observed, features, 12)
+    for step in range(12):
+        changed = features.clone()
+        changed[:, 20 + step] += 3.0
+        result = raw_outputs(model, context, observed, changed, 12)
+        first = step // patch_length * patch_length
+        assert torch.equal(result[:, :first], expected[:, :first])
+        assert differs(result[:, first : first + patch_length], expected[:, first : first + patch_length])
+        assert first + patch_length == 12 or differs(result[:, first + patch_length :], expected[:, first + patch_length :])
+
+
+def test_with_full_attention_what_is_known_of_the_last_future_step_changes_the_first_output():
+    model = build(attention="full", num_features=FEATURES)
+    context, observed, features = window(horizon=12)
+    changed = features.clone()
+    changed[:, -1] += 3.0
+    before, after = (raw_outputs(model, context, observed, known, 12) for known in (features, changed))
+    assert differs(before[:, :1], after[:, :1])
+
+
+def test_with_local_attention_one_layer_sees_only_tokens_within_the_window():
+    model = build(attention="local", attention_window=2, num_layers=1, num_features=FEATURES, patch_length=1)
+    context, observed, features = window(length=10)
+    observed[:] = True
+    expected = raw_outputs(model, context, observed, features)
+    for token in range(10 + HORIZON):
+        changed = features.clone()
+        changed[:, token] += 3.0
+        result = raw_outputs(model, context, observed, changed)
+        for step in range(HORIZON):
+            if abs(token - (10 + step)) <= 2:
+                assert differs(result[:, step], expected[:, step])
+            else:
+                assert torch.equal(result[:, step], expected[:, step])
+
+
+@pytest.mark.parametrize("positional", POSITIONALS)
+def test_a_shorter_horizon_is_a_prefix_with_causal_attention(positional):
+    model = build(attention="causal", num_features=FEATURES, positional=positional)
+    context, observed, features = window(horizon=12)
+    whole = raw_outputs(model, context, observed, features, 12)
+    for horizon in (4, 8):  # whole patches; features of the rest of a last patch would be missing
+        known = features[:, : LENGTH + horizon]
+        assert_same(raw_outputs(model, context, observed, known, horizon), whole[:, :horizon])
+
+
+def test_a_shorter_horizon_with_full_attention_is_a_prefix_only_as_far_as_the_future_tokens_are_the_same():
+    """Future tokens see each other: with fewer of them the values change, so callers ask for the trained horizon and slice."""
+    model, (context, observed, _) = build(attention="full"), window()
+    whole = raw_outputs(model, context, observed, None, 12)
+    for horizon in (9, 10, 11):  # three tokens, as for 12
+        assert torch.equal(raw_outputs(model, context, observed, None, horizon), whole[:, :horizon])
+    assert differs(raw_outputs(model, context, observed, None, 8), whole[:, :8])
+
+
+# ---- features, positions -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [LENGTH - 1, LENGTH, LENGTH + HORIZON - 1])
+def test_features_of_the_past_and_of_the_future_change_the_output(step):
+    model = build(num_features=FEATURES)
+    context, observed, features = window()
+    observed[:, -1] = True
+    changed = features.clone()
+    changed[:, step] += 1.0
+    assert differs(raw_outputs(model, context, observed, changed), raw_outputs(model, context, observed, features))
+
+
+def test_missing_features_are_an_error_that_says_what_is_missing():
+    context, observed, _ = window()
+    with pytest.raises(ValueError, match="trained with calendar features and needs them"):
+        raw_outputs(build(num_features=FEATURES), context, observed, None)
+
+
+def test_learned_positions_refuse_a_longer_context_and_a_longer_horizon_by_name():
+    model = build(positional="learned", context_length=20, horizon=8)
+    context, observed, _ = window(length=21)
+    with pytest.raises(ValueError, match="learned knows 5 context tokens and 2 future tokens, asked for 6 and 2"):
+        raw_outputs(model, context, observed)
+    with pytest.raises(ValueError, match="learned knows 5 context tokens and 2 future tokens, asked for 5 and 3"):
+        raw_outputs(model, context[:, :20], observed[:, :20], None, 9)
+    assert raw_outputs(model, context[:, :20], observed[:, :20], None, 8).shape[1] == 8
+
+
+@pytest.mark.parametrize("positional", ["none", "sinusoidal", "rotary"])
+def test_other_positions_take_any_length(positional):
+    model = build(positional=positional, context_length=20, horizon=8)
+    context, observed, _ = window(length=100)
+    assert raw_outputs(model, context, observed, None, 30).isfinite().all()
+
+
+@pytest.mark.parametrize("positional", POSITIONALS)
+def test_only_a_position_code_tells_the_order_of_the_patches(positional):
+    model = build(positional=positional, scaling="standard")
+    context, observed, _ = window(length=16)
+    swapped = torch.cat([context[:, 8:], context[:, :8]], 1), torch.cat([observed[:, 8:], observed[:, :8]], 1)
+    one, other = raw_outputs(model, context, observed), raw_outputs(model, *swapped)
+    if positional == "none":
+        assert_same(one, other)
+    else:
+        assert differs(one, other)
+
+
+# ---- training and saving -----------------------------------------------------------------------------------------------
+
+
+def test_dropout_acts_in_training_only():
+    model = build(dropout=0.5)
+    context, observed, _ = window()
+    assert torch.equal(raw_outputs(model, context, observed), raw_outputs(model, context, observed))
+    model.train()
+    assert differs(raw_outputs(model, context, observed), raw_outputs(model, context, observed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("positional", POSITIONALS)
+def test_gradients_reach_every_parameter(kind, positional):
+    model = build(head=kind, positional=positional, num_features=FEATURES).train()
+    context, observed, features = window()
+    raw, scale = model(context, observed, features, HORIZON)
+    target = context[:, :HORIZON].round()
+    model.head.loss(raw, target, torch.ones_like(target, dtype=torch.bool), scale).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_weights_and_intervals_give_the_same_forecast_to_the_bit(kind):
+    model, (context, observed, features) = build(head=kind, num_features=FEATURES, positional="learned"), window()
+    with torch.no_grad():
+        raw, scale = model(context, observed, features, HORIZON)
+    held_out = 3 * context[:, :HORIZON].round()
+    model.head.calibrate(raw, held_out, torch.ones_like(held_out, dtype=torch.bool), scale)
+    other = build(head=kind, num_features=FEATURES, positional="learned")
+    expected = forecast(model, context, observed, features)
+    assert not torch.equal(forecast(other, context, observed, features), expected)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    other.load_state_dict(load(save(model.state_dict())))
+    assert torch.equal(forecast(other, context, observed, features), expected)
+
+
+def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
+    """One window, one layer, a token per step, by hand from the weights."""
+    model = build(patch_length=1, num_layers=1, num_heads=1, positional="sinusoidal", scaling="standard", head="point")
+    y = torch.tensor([3.0, 5.0, 4.0, 8.0], dtype=torch.float64)
+    raw = raw_outputs(model, y[None, :, None].float(), torch.ones(1, 4, 1, dtype=torch.bool), None, 2)
+    weights = {name: value.double() for name, value in model.state_dict().items()}
+    z = (y - y.mean()) / y.std(correction=0)
+    tokens = []
+    for n, position in enumerate(range(-4, 2)):
+        if position < 0:
+            token = (
+                weights["value_embedding.weight"] @ torch.tensor([float(z[n]), 1.0]).double() + weights["value_embedding.bias"]
+            )
+        else:
+            token = weights["future_embedding"]
+        code = [(math.sin, math.cos)[i % 2](position / 10_000 ** (i // 2 * 2 / 16)) for i in range(16)]
+        tokens.append(token + torch.tensor(code, dtype=torch.float64))
+
+    def norm(x, name):
+        return torch.nn.functional.layer_norm(x, (16,), weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    x = torch.stack(tokens)
+    q, k, v = (norm(x, "blocks.0.norm_attention") @ weights["blocks.0.attention.qkv.weight"].T).chunk(3, dim=-1)
+    x = x + torch.softmax(q @ k.T / 4, dim=-1) @ v @ weights["blocks.0.attention.out.weight"].T
+    name = "blocks.0.feed_forward"
+    hidden = norm(x, "blocks.0.norm_feed_forward") @ weights[f"{name}.widen.weight"].T + weights[f"{name}.widen.bias"]
+    x = x + torch.nn.functional.gelu(hidden) @ weights[f"{name}.narrow.weight"].T + weights[f"{name}.narrow.bias"]
+    expected = norm(x[-2:], "norm") @ weights["head.linear.weight"].T + weights["head.linear.bias"]
+    assert_same(raw[0, :, 0].double(), expected)
