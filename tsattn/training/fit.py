@@ -53,6 +53,11 @@ class BatchStream(IterableDataset):
             step += 1
 
 
+def as_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The batch untouched: the stream already gives tensors."""
+    return batch
+
+
 def default_batch_size(num_windows: int) -> int:
     """A power of two, about an eighth of the windows, 16 at least and 128 at most."""
     return int(2 ** np.clip(np.round(np.log2(max(num_windows, 1) / 8)), 4, 7))
@@ -117,7 +122,7 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        loader = DataLoader(stream, batch_size=None)
+        loader = DataLoader(stream, batch_size=None, collate_fn=as_is)
         try:
             trainer.fit(module, loader)
         except NonFinite as problem:
