@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from tsattn.config import EncoderConfig, FitConfig, TrainerConfig
 from tsattn.data.panel import Panel
+from tsattn.forecaster import Forecaster
 
 LENGTHS = [9, 0, 1, 14]
 STARTS = [5, 0, 3, 2]  # calendar row of the first row of each series
@@ -21,3 +29,59 @@ def ragged_panel() -> Panel:
     calendar = rng.uniform(-1, 1, (CALENDAR_ROWS, 3)).astype(np.float32)
     indptr = np.cumsum([0, *LENGTHS]).astype(np.int64)
     return Panel(values, indptr, np.array(STARTS, np.int64), calendar, "D", ("a", "empty", "single", "long"))
+
+
+@pytest.fixture(scope="session")
+def quick() -> Any:
+    """`quick(**changes)`: a FitConfig that trains for 20 steps, silently."""
+
+    def configured(*, head: str = "quantile", model: EncoderConfig | None = None, **changes: Any) -> FitConfig:
+        trainer = TrainerConfig(**{"max_steps": 20, "validate_every": 10, "warmup_steps": 5, **changes.pop("trainer", {})})
+        return FitConfig(**{"horizon": 5, "model": model or EncoderConfig(head=head), "trainer": trainer, **changes})
+
+    return configured
+
+
+@pytest.fixture(scope="session")
+def two_waves() -> pd.DataFrame:
+    """Counts of two shops over 120 days with a weekly wave, in columns named by a user: shop, day, sold."""
+    rng = np.random.default_rng(0)
+    days = np.arange(120)
+    sold = [level + level / 2 * np.sin(2 * np.pi * days / 7) + rng.normal(0, 2, 120) for level in (20, 60)]
+    stamps = pd.date_range("2024-01-01", periods=120).strftime("%Y-%m-%d")
+    shops = np.repeat(["north", "south"], 120)
+    return pd.DataFrame({"shop": shops, "day": [*stamps, *stamps], "sold": np.concatenate(sold).round().astype(int)})
+
+
+@pytest.fixture(scope="session")
+def answered_by_network() -> Callable[[Forecaster], Forecaster]:
+    """The forecaster with its network answering, whatever the verdict says: 20 steps seldom beat a naive forecast."""
+
+    def changed(forecaster: Forecaster) -> Forecaster:
+        verdict = replace(forecaster.fitted_.verdict, answer="network")
+        forecaster.fitted_ = replace(forecaster.fitted_, verdict=verdict)
+        return forecaster
+
+    return changed
+
+
+@pytest.fixture(scope="session")
+def trained(two_waves: pd.DataFrame, quick: Any, answered_by_network: Any) -> Forecaster:
+    """A forecaster of horizon 5 for `two_waves` whose network answers."""
+    return answered_by_network(Forecaster(config=quick()).fit(two_waves))
+
+
+@pytest.fixture(scope="session")
+def trained_folder(trained: Forecaster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of `trained`."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    trained.save(folder)
+    return folder
+
+
+@pytest.fixture
+def waves_csv(two_waves: pd.DataFrame, tmp_path: Path) -> Path:
+    """`two_waves` as a file."""
+    path = tmp_path / "waves.csv"
+    two_waves.to_csv(path, index=False)
+    return path

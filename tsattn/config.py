@@ -19,6 +19,11 @@ def check_choice(field: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{field}={value!r} is not known: choose one of {', '.join(allowed)}")
 
 
+def _check_least(field: str, value: Any, least: int) -> None:
+    if value is not None and not value >= least:
+        raise ValueError(f"{field}={value} must be at least {least}")
+
+
 @dataclass
 class ReadConfig:
     """How a table is read. None means: detect it and report what was found."""
@@ -61,7 +66,7 @@ class EncoderConfig:
     num_layers: int | None = None
     num_heads: int | None = None
     d_ff: int | None = None  # width of the feed-forward layer
-    dropout: float = 0.1
+    dropout: float = 0.0
     attention: str = "full"  # full | causal | local
     attention_window: int = 32  # local attention: how many tokens to each side are seen
     positional: str = "rotary"  # none | sinusoidal | learned | rotary
@@ -78,9 +83,7 @@ class EncoderConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout={self.dropout} must lie in [0, 1)")
         for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"model.{name}={value} must be at least 1")
+            _check_least(f"model.{name}", getattr(self, name), 1)
         if self.d_model and self.num_heads and self.d_model % self.num_heads:
             raise ValueError(f"model.d_model={self.d_model} must be divisible by model.num_heads={self.num_heads}")
         if self.d_model and self.num_heads and self.positional == "rotary" and self.d_model // self.num_heads % 2:
@@ -123,11 +126,13 @@ class TrainerConfig:
         check_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("trainer.precision", self.precision, ("auto", "32", "bf16"))
         check_choice("trainer.logger", self.logger, ("csv", "tensorboard", "none"))
-        for name in ("max_steps", "validate_every", "patience", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"trainer.{name}={getattr(self, name)} must be at least 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"trainer.learning_rate={self.learning_rate} must be positive")
+        for name in ("max_steps", "batch_size", "validate_every", "patience", "log_every"):
+            _check_least(f"trainer.{name}", getattr(self, name), 1)
+        for name in ("weight_decay", "warmup_steps"):
+            _check_least(f"trainer.{name}", getattr(self, name), 0)
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"trainer.{name}={getattr(self, name)} must be positive")
 
 
 DEFAULT_QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -149,9 +154,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.horizon is not None:
             check_horizon(self.horizon)
-        for name in ("context_length", "season_length"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        for name, least in (("context_length", 1), ("season_length", 1), ("seed", 0)):
+            _check_least(name, getattr(self, name), least)
         if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
         self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})

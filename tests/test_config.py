@@ -1,0 +1,94 @@
+"""Settings: each wrong value is refused where it is written, in words that say what is allowed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tsattn import config
+from tsattn.config import EncoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
+
+WRONG = [
+    (ReadConfig, {"missing": "drop"}, "read.missing='drop' is not known: choose one of mask, zero, ffill"),
+    (ReadConfig, {"duplicates": "first"}, "read.duplicates='first' is not known: choose one of error, sum, mean, last"),
+    (ReadConfig, {"count_per": "D", "resample": "MS"}, "set one of them"),
+    (EncoderConfig, {"attention": "sparse"}, "choose one of full, causal, local"),
+    (EncoderConfig, {"positional": "alibi"}, "choose one of none, sinusoidal, learned, rotary"),
+    (EncoderConfig, {"scaling": "minmax"}, "choose one of standard, robust, last, arcsinh"),
+    (EncoderConfig, {"head": "normal"}, "choose one of auto, quantile, negative_binomial, point"),
+    (EncoderConfig, {"point_loss": "l1"}, "choose one of mae, mse, huber"),
+    (EncoderConfig, {"dropout": 1.0}, r"model.dropout=1.0 must lie in \[0, 1\)"),
+    (EncoderConfig, {"dropout": -0.1}, "model.dropout=-0.1"),
+    (EncoderConfig, {"num_layers": 0}, "model.num_layers=0 must be at least 1"),
+    (EncoderConfig, {"attention_window": 0}, "model.attention_window=0 must be at least 1"),
+    (EncoderConfig, {"d_model": 10, "num_heads": 3}, "must be divisible by model.num_heads=3"),
+    (EncoderConfig, {"d_model": 9, "num_heads": 3}, "d_model / num_heads must be even, not 3"),
+    (PatchConfig, {"patch_length": 0}, "model.patch_length=0 must be at least 1"),
+    (TrainerConfig, {"accelerator": "tpu"}, "choose one of auto, cpu, gpu"),
+    (TrainerConfig, {"precision": "16"}, "choose one of auto, 32, bf16"),
+    (TrainerConfig, {"logger": "wandb"}, "choose one of csv, tensorboard, none"),
+    (TrainerConfig, {"max_steps": 0}, "trainer.max_steps=0 must be at least 1"),
+    (TrainerConfig, {"validate_every": 0}, "trainer.validate_every=0 must be at least 1"),
+    (TrainerConfig, {"patience": 0}, "trainer.patience=0 must be at least 1"),
+    (TrainerConfig, {"log_every": 0}, "trainer.log_every=0 must be at least 1"),
+    (TrainerConfig, {"batch_size": 0}, "trainer.batch_size=0 must be at least 1"),
+    (TrainerConfig, {"warmup_steps": -1}, "trainer.warmup_steps=-1 must be at least 0"),
+    (TrainerConfig, {"gradient_clip": 0.0}, "trainer.gradient_clip=0.0 must be positive"),
+    (TrainerConfig, {"weight_decay": -1.0}, "trainer.weight_decay=-1.0 must be at least 0"),
+    (TrainerConfig, {"learning_rate": 0.0}, "trainer.learning_rate=0.0 must be positive"),
+    (TrainerConfig, {"learning_rate": float("nan")}, "trainer.learning_rate=nan must be positive"),
+    (FitConfig, {"horizon": 0}, "horizon=0 must be a whole number of steps, 1 or more"),
+    (FitConfig, {"horizon": True}, "horizon=True must be a whole number"),
+    (FitConfig, {"context_length": 0}, "context_length=0 must be at least 1"),
+    (FitConfig, {"season_length": -7}, "season_length=-7 must be at least 1"),
+    (FitConfig, {"quantiles": []}, "must be numbers between 0 and 1"),
+    (FitConfig, {"quantiles": [0.5, 1.0]}, r"quantiles=\[0.5, 1.0\] must be numbers between 0 and 1"),
+    (FitConfig, {"quantiles": [10.0, 90.0]}, r"for example \[0.1,0.5,0.9\]"),
+    (FitConfig, {"seed": -1}, "seed=-1 must be at least 0"),
+]
+
+
+@pytest.mark.parametrize(("schema", "values", "words"), WRONG)
+def test_a_wrong_value_is_refused_with_what_is_allowed(schema, values, words):
+    with pytest.raises(ValueError, match=words):
+        schema(**values)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 2.0, "7", None, True])
+def test_a_horizon_is_a_whole_number_of_at_least_one(horizon):
+    with pytest.raises(ValueError, match=f"horizon={horizon!r} must be a whole number of steps, 1 or more"):
+        config.check_horizon(horizon)
+
+
+@pytest.mark.parametrize(
+    "values", [{"d_model": 9, "num_heads": 3, "positional": "learned"}, {"d_model": 8, "num_heads": 4}, {"patch_length": 1}]
+)
+def test_sizes_that_fit_each_other_are_accepted(values):
+    assert all(getattr(EncoderConfig(**values), name) == value for name, value in values.items())
+
+
+def test_quantiles_are_sorted_and_unique():
+    assert FitConfig(quantiles=[0.9, 0.1, 0.9, 0.5]).quantiles == [0.1, 0.5, 0.9]
+
+
+def test_two_configurations_share_no_list_and_no_part():
+    one, other = FitConfig(), FitConfig()
+    one.quantiles.append(0.95)
+    one.model.dropout = 0.5
+    assert 0.95 not in other.quantiles
+    assert other.model.dropout != 0.5
+
+
+def test_every_architecture_has_a_configuration_of_its_name():
+    from tsattn.models import MODELS
+
+    assert {name: schema().name for name, schema in config.MODEL_CONFIGS.items()} == {name: name for name in MODELS}
+
+
+def test_settings_load_neither_torch_nor_pandas_nor_hydra():
+    code = (
+        "import sys, tsattn.config; print([m for m in ('torch', 'pandas', 'numpy', 'hydra', 'omegaconf') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
