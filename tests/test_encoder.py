@@ -332,7 +332,8 @@ def test_other_positions_take_any_length(positional):
 def test_only_a_position_code_tells_the_order_of_the_patches(positional):
     model = build(positional=positional, scaling="standard")
     context, observed, _ = window(length=16)
-    swapped = torch.cat([context[:, 8:], context[:, :8]], 1), torch.cat([observed[:, 8:], observed[:, :8]], 1)
+    order = [*range(4, 12), *range(4), *range(12, 16)]  # the last patch, from which the forecast starts, stays the last
+    swapped = context[:, order], observed[:, order]
     one, other = raw_outputs(model, context, observed), raw_outputs(model, *swapped)
     if positional == "none":
         assert_same(one, other)
@@ -409,5 +410,7 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     name = "blocks.0.feed_forward"
     hidden = norm(x, "blocks.0.norm_feed_forward") @ weights[f"{name}.widen.weight"].T + weights[f"{name}.widen.bias"]
     x = x + torch.nn.functional.gelu(hidden) @ weights[f"{name}.narrow.weight"].T + weights[f"{name}.narrow.bias"]
-    expected = norm(x[-2:], "norm") @ weights["head.linear.weight"].T + weights["head.linear.bias"]
+    future = norm(x[-2:], "norm")
+    expected = future @ weights["head.linear.weight"].T + weights["head.linear.bias"]
+    expected = expected + float(z[-1]) / (1 + torch.exp(-(future @ weights["gate.weight"].T + weights["gate.bias"])))
     assert_same(raw[0, :, 0].double(), expected)

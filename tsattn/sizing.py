@@ -28,12 +28,12 @@ def default_horizon(season_length: int) -> tuple[int, str]:
 
 
 def default_context_length(horizon: int, season_length: int, longest: int) -> tuple[int, str]:
-    """max(3 x horizon, 2 x season), no longer than the longest series can fill."""
-    wanted = max(3 * horizon, 2 * season_length)
+    """max(6 x horizon, 4 x season), no longer than the longest series can fill."""
+    wanted = max(6 * horizon, 4 * season_length)
     room = max(longest - horizon, 1)
     if wanted <= room:
-        return wanted, f"max(3 x horizon, 2 x season) = {wanted}"
-    return room, f"max(3 x horizon, 2 x season) = {wanted} is more than the {room} rows before a window"
+        return wanted, f"max(6 x horizon, 4 x season) = {wanted}"
+    return room, f"max(6 x horizon, 4 x season) = {wanted} is more than the {room} rows before a window"
 
 
 def default_patch_length(context_length: int, horizon: int, season_length: int) -> tuple[int, str]:

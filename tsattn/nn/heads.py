@@ -22,7 +22,12 @@ SHRINKAGE = 50  # held-out points at which a measured widening counts half (on t
 
 
 class Head(nn.Module):
-    """A linear map from each future token to R numbers for each of its P steps."""
+    """A linear map from each future token to R numbers for each of its P steps.
+
+    One of them is the location of the distribution: what is added to raw number `location` moves every quantile.
+    """
+
+    location = 0
 
     def __init__(self, d_model: int, patch_length: int, num_raw: int, levels: list[float]) -> None:
         super().__init__()
@@ -100,6 +105,7 @@ class QuantileHead(WidenedHead):
 
     def __init__(self, d_model: int, patch_length: int, levels: list[float]) -> None:
         super().__init__(d_model, patch_length, len(levels), levels)
+        self.location = self.middle
         self.register_buffer("level_values", torch.tensor(levels, dtype=torch.float32), persistent=False)
 
     def scaled_quantiles(self, raw: Float[Tensor, "B H V R"]) -> Float[Tensor, "B H V Q"]:

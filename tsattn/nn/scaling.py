@@ -42,11 +42,16 @@ def fit_scale(kind: str, x: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L 
     if kind == "robust":
         loc, spread = _median_and_range(x, observed, spread)
     elif kind == "last":
-        position = torch.where(observed, torch.arange(x.shape[1], device=x.device)[:, None], -1).amax(1, keepdim=True)
-        loc = torch.where(position >= 0, x.gather(1, position.clamp(min=0)), 0.0)
+        loc = last_observed(x, observed)
     level = torch.where(observed, x.abs(), 0.0).amax(1, keepdim=True)
     fallback = torch.where(level > 0, level, 1.0)
     return Scale(loc, torch.where(spread > ROUNDING * level, spread, fallback), kind == "arcsinh")
+
+
+def last_observed(x: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L V"]) -> Float[Tensor, "B 1 V"]:
+    """The last observed value of each window, 0 where there is none."""
+    position = torch.where(observed, torch.arange(x.shape[1], device=x.device)[:, None], -1).amax(1, keepdim=True)
+    return torch.where(position >= 0, x.gather(1, position.clamp(min=0)), 0.0)
 
 
 def _median_and_range(
