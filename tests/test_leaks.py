@@ -1,4 +1,4 @@
-"""Future poison: whatever is changed after a cut-off, nothing that was decided before it may move; and planted leaks are caught."""
+"""Future poison: whatever is changed after a cut-off, nothing decided before it may move; and planted leaks are caught."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TINY = FitConfig(
 
 
 def counts(num: int = 90, *, gaps: bool, origins: int) -> pd.DataFrame:
-    """Two weekly count series; with gaps, the three rows before the first cut-off are missing (blank in one, absent in the other)."""
+    """Two weekly count series; with gaps, the three rows before the first cut-off are missing (blank, and one absent)."""
     rng = np.random.default_rng(5)
     ds = pd.date_range("2024-01-01", periods=num)
     frames = []
@@ -85,7 +85,9 @@ def differences(clean: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps before the cut"])
 @pytest.mark.parametrize(
-    "origins", [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.slow)], ids=lambda o: f"{o} origins"
+    "origins",
+    [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.slow)],
+    ids=lambda origins: f"{origins} origins",
 )
 def test_nothing_after_the_cut_off_moves_forecasts_weights_findings_or_settings(origins: int, gaps: bool) -> None:
     df = counts(gaps=gaps, origins=origins)

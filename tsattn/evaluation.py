@@ -31,6 +31,9 @@ class Backtest(NamedTuple):
     table: pd.DataFrame  # id, time, cutoff, y, forecast, mean, quantiles, model, and the median of every rung
     scores: pd.DataFrame  # a row per rung, all windows pooled
     text: str  # what was scored and how sure the difference is
+    errors: tuple[
+        dict[str, np.ndarray], np.ndarray, np.ndarray
+    ]  # scaled error per window and rung, series, origin: `scaled_errors`
     folds: list[dict[str, Any]]  # per fit: cut-off, SHA-256 of the weights, findings, settings, verdict
 
 
@@ -85,8 +88,9 @@ def backtest(
     if fitted is None:
         raise DataError(f"no series is longer than horizon={horizon}: there is nothing to test on")
     levels = fitted.settings.levels
-    text = summary(scored, levels, block_length=math.ceil(horizon / step))
-    return Backtest(pd.concat(parts, ignore_index=True), score_table(scored, levels), text, folds)
+    errors = scaled_errors(scored, levels)
+    text = summary(scored, errors, block_length=math.ceil(horizon / step))
+    return Backtest(pd.concat(parts, ignore_index=True), score_table(scored, levels), text, errors, folds)
 
 
 def cutoff_stamps(full: Frame, horizon: int, windows: int, step: int) -> list[pd.Series]:
@@ -199,9 +203,9 @@ def scaled_errors(windows: list[Window], levels: tuple[float, ...]) -> tuple[dic
     return errors, series, np.concatenate([np.full(len(w.ids), w.origin) for w in windows])
 
 
-def summary(windows: list[Window], levels: tuple[float, ...], *, block_length: int) -> str:
+def summary(windows: list[Window], scaled: tuple[dict[str, np.ndarray], np.ndarray, np.ndarray], *, block_length: int) -> str:
     """How many windows were scored, and the difference from the best naive forecast with its interval."""
-    errors, series, origin = scaled_errors(windows, levels)
+    errors, series, origin = scaled
     expected = sum(int(np.isfinite(w.y).any(axis=1).sum()) for w in windows)
     usable = np.isfinite(errors[ANSWER])
     text = f"{int(usable.sum()):,} of {expected:,} windows scored"
