@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tsattn.cli import run, show_table, table_of, write_table
+from tsattn.cli import check_table_path, run, show_table, table_of, write_table
 from tsattn.config import BacktestConfig
 
 
 def main(config: BacktestConfig) -> None:
     """Fit on the rows before the cut-offs, print the scores, write the table where asked."""
     data = table_of(config)
+    check_table_path(config.output)
     from rich.console import Console
 
     from tsattn.evaluation import backtest

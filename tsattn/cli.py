@@ -72,7 +72,10 @@ def _is_ours(problem: Exception) -> bool:
 
 def _hydra_reason(problem: Exception) -> str:
     """What Hydra or OmegaConf has to say, with the reason it hides in the cause and without its inner life."""
-    texts = [str(problem), *([str(problem.__cause__)] if problem.__cause__ is not None else [])]
+    texts = [str(part) for part in (problem, problem.__cause__) if part is not None]
+    override = getattr(problem, "override", None)  # what Hydra's grammar cannot read
+    if override and override not in texts[0]:
+        texts = [override, *texts]
     noise = ("full_key:", "object_type=", "To append to your config", "See https://hydra.cc")
     lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
     return "; ".join(dict.fromkeys(line.rstrip(".;") for line in lines if line and not line.startswith(noise)))
@@ -174,6 +177,12 @@ def _check_sha256(path: str, dataset: Any) -> None:
         )
 
 
+def check_table_path(path: str | None) -> None:
+    """Refuse a folder in place of a file, before the work and not after it."""
+    if path is not None and Path(path).is_dir():
+        raise ValueError(f"output={path} is a folder: name a file, for example {Path(path) / 'forecast.csv'}")
+
+
 def write_table(table: Any, path: str) -> None:
     """The table as CSV, or as Parquet where the name ends so; the old file stays until the new one is complete."""
     import io
@@ -181,8 +190,6 @@ def write_table(table: Any, path: str) -> None:
     from tsattn.store import write_file
 
     target = Path(path)
-    if target.is_dir():
-        raise ValueError(f"output={path} is a folder: name a file, for example {target / 'forecast.csv'}")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix in (".parquet", ".pq"):
         buffer = io.BytesIO()

@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from tsattn.cli import run, show_table, table_of, write_table
+from tsattn.cli import check_table_path, run, show_table, table_of, write_table
 from tsattn.config import PredictConfig, ReadConfig
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -17,6 +17,7 @@ def main(config: PredictConfig) -> None:
     data = table_of(config)
     if config.plot is not None and Path(config.plot).suffix not in PICTURES:
         raise ValueError(f"plot={config.plot} must end in {', '.join(PICTURES)}")
+    check_table_path(config.output)
     from tsattn.forecaster import Forecaster, fit_config_of
 
     if config.load is not None:

@@ -127,10 +127,12 @@ def train(
             trainer.fit(module, loader)
         except NonFinite as problem:
             raise TrainingError(non_finite_message(stream, problem.step, data.ids, config)) from problem
-    if trainer.received_sigterm:
-        raise SystemExit(143)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        except SystemExit as stop:  # Lightning's own: code 1 after Ctrl-C, none after SIGTERM
+            if trainer.received_sigterm:
+                raise SystemExit(143) from stop
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
     model.cpu().eval()
     seconds = {**module.seconds, "total": time.perf_counter() - started}
     return Trained(best.best_step or trainer.global_step, best.best_loss, best.history, seconds)

@@ -1,0 +1,503 @@
+"""The commands as users meet them: what they accept, print, write, and with which code they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import hydra
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from tsattn import cli
+from tsattn.config import BacktestConfig, PredictConfig, TrainConfig
+
+SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
+SHORT = ("trainer.max_steps=10", "trainer.validate_every=5", "model.head=quantile", "trainer=cpu")
+LEVELS = [f"q0.{i}" for i in range(1, 10)]
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """`call("train", "horizon=7", ...)` runs a command in this process, standing in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # so that what the command sets is taken back
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def called(name: str, *arguments: str, task=None) -> Ended:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        capsys.readouterr()
+        code = cli.exit_code(name, SCHEMAS[name], task or import_module(f"tsattn.{name}").main)
+        return Ended(code, *capsys.readouterr())
+
+    yield called
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def composed(call):
+    """The settings that a command hands on."""
+
+    def settings(name: str, *arguments: str):
+        seen = []
+        ended = call(name, *arguments, task=seen.append)
+        assert ended.code == 0, ended.err
+        return seen[0]
+
+    return settings
+
+
+def shell(*arguments: str, cwd: Path, home: Path | None = None, **options) -> subprocess.CompletedProcess:
+    """A command as a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({} if home is None else {"HOME": str(home)})}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, **options
+    )
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_user_error(ended: Ended, *words: str) -> None:
+    """Code 2, one line on stderr with these words, nothing on stdout."""
+    assert ended.code == 2, ended
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1, ended.err
+    for word in words:
+        assert word in ended.err
+
+
+# ---- help and settings -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_screen_of_the_training_help_names_what_people_change(call):
+    ended = call("train", "--help")
+    first_screen = "\n".join(ended.out.splitlines()[:24])
+    assert ended.code == 0
+    assert all(f"{name}=" in first_screen for name in ("horizon", "dataset", "model", "seed", "input", "output"))
+    assert max(map(len, ended.out.splitlines())) <= 128
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_help_names_every_choice_of_every_group_it_offers(call, name):
+    text = call(name, "--help").out
+    groups = {"train": ("dataset", "model", "trainer", "experiment"), "predict": (), "backtest": ()}[name]
+    conf = Path(cli.__file__).parents[1] / "conf"
+    for group in groups:
+        for choice in (conf / group).glob("*.yaml"):
+            assert choice.stem in text
+    assert f"python -m tsattn.{name}" in text
+
+
+def test_cfg_job_prints_every_setting_as_yaml_and_does_nothing(call, tmp_path):
+    ended = call("train", "--cfg", "job", "seed=3")
+    shown = OmegaConf.create(ended.out)
+    assert ended.code == 0
+    assert shown.seed == 3
+    assert set(shown) == set(TrainConfig.__dataclass_fields__)
+    assert files_below(tmp_path) == set()
+
+
+def test_the_quick_experiment_trains_for_few_steps_and_yields_to_the_command_line(composed):
+    assert composed("train", "experiment=quick").trainer.max_steps == 200
+    assert composed("train", "experiment=quick", "trainer.max_steps=7").trainer.max_steps == 7
+
+
+def test_what_a_command_hands_on_is_the_plain_dataclass(composed):
+    config = composed("train", "model=patch", "horizon=3", "quantiles=[0.9,0.1]")
+    assert type(config) is TrainConfig
+    assert type(config.model).__name__ == "PatchConfig"
+    assert (config.horizon, config.quantiles, config.model.patch_length) == (3, [0.1, 0.9], 16)
+
+
+# ---- what Hydra must not read ------------------------------------------------------------------------------------------
+
+NAMES = [
+    "my data.csv",
+    "a(1).csv",
+    "données café.csv",
+    "date=2024.csv",
+    "a~b.csv",
+    "2024",
+    "1e5",
+    "true",
+    'it\'s "mine".csv',
+    "a,b.csv",
+    "{a: b}.csv",
+    "[1].csv",
+    "${oc.env:HOME}.csv",
+    "back\\slash.csv",
+    "ends in \\",
+    "'quoted'x.csv",
+    "a#b.csv",
+    "50%.csv",
+    "数.csv",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_any_name_is_read_and_written(call, tmp_path, name):
+    (tmp_path / name).write_text("y\n2\n5\n10\n6\n8\n")
+    (tmp_path / "out").mkdir()
+    ended = call("predict", f"input={name}", "horizon=1", f"output=out/{name}")
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "out" / name).exists()
+
+
+@pytest.mark.parametrize("setting", ["input", "output", "load", "plot", "dataset.path", "read.sep", "read.id", "read.tz"])
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+def test_quoting_brings_any_text_through_the_grammar_of_hydra(setting, text):
+    quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if text == "null" or quotes or (setting in cli.PATHS and text.startswith("~")) or text.startswith("["):
+        return
+    parser = hydra.core.override_parser.overrides_parser.OverridesParser.create()
+    value = parser.parse_override(cli.quote(f"{setting}={text}")).value()
+    assert OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True) == {"value": text}
+
+
+def test_null_and_quoted_values_stay_what_they_are(composed):
+    assert composed("predict", "input=null").input is None
+    assert composed("predict", "input='null'").input == "null"
+    assert composed("predict", 'input="a b.csv"').input == "a b.csv"
+
+
+def test_a_tilde_is_the_home_folder_in_paths_alone(composed, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = composed("predict", "input=~/a.csv", "load=~/model", "output=~/b.csv", "read.id=~/id")
+    assert config.input == f"{tmp_path}/a.csv"
+    assert config.load == f"{tmp_path}/model"
+    assert config.output == f"{tmp_path}/b.csv"
+    assert config.read.id == "~/id"
+
+
+def test_free_text_settings_of_reading_arrive_unharmed(composed):
+    given = {
+        "sep": ";",
+        "decimal": ",",
+        "thousands": "'",
+        "encoding": "utf-16",
+        "date_format": "%d/%m/%Y %H:%M",
+        "tz": "Europe/Berlin",
+        "id": "Länge (cm)",
+        "value": "CO(GT)",
+        "time": "2024",
+        "count_per": "W-MON",
+    }
+    read = composed("train", *(f"read.{name}={value}" for name, value in given.items())).read
+    assert {name: getattr(read, name) for name in given} == given
+
+
+@pytest.mark.parametrize("sep", [",", ";", "|", ":", " ", "\t", "tab"])
+def test_a_separator_of_one_character_arrives_unharmed(composed, sep):
+    assert composed("train", f"read.sep={sep}").read.sep == sep
+
+
+def test_lists_of_columns_are_lists_of_names(composed):
+    read = composed("train", "read.time=[Date,Time]", "read.value=[CO(GT), NOx(GT), 2024]").read
+    assert list(read.time) == ["Date", "Time"]
+    assert list(read.value) == ["CO(GT)", "NOx(GT)", "2024"]
+
+
+def test_a_european_file_is_read_as_the_settings_say(call, tmp_path):
+    rows = [f"0{day}/03/2024;{hour:02d}:00;{hour},5;{2 * day}" for day in range(1, 4) for hour in range(24)]
+    (tmp_path / "eu.csv").write_text("Date;Time;CO(GT);NOx(GT)\n" + "\n".join(rows) + "\n")
+    ended = call(
+        "predict",
+        "input=eu.csv",
+        "read.sep=;",
+        "read.decimal=,",
+        "read.date_format=%d/%m/%Y %H:%M",
+        "read.tz=Europe/Berlin",
+        "read.time=[Date,Time]",
+        "read.value=[CO(GT),NOx(GT)]",
+        "horizon=2",
+        "output=out.csv",
+    )
+    assert ended.code == 0, ended.err
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["unique_id"].tolist() == ["CO(GT)"] * 2 + ["NOx(GT)"] * 2
+    assert table.iloc[0, 1] == "2024-03-04 00:00:00+01:00"
+
+
+# ---- training ----------------------------------------------------------------------------------------------------------
+
+
+def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_waves):
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    two_waves.to_csv(work / "waves.csv", index=False)
+    ended = shell(
+        "tsattn.train", "input=waves.csv", "horizon=5", "output=my run", "trainer.log_every=5", *SHORT, cwd=work, home=home
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert {name for name in files_below(home) if "matplotlib" not in name} == set()  # matplotlib caches what fonts there are
+    assert files_below(work) == {
+        "waves.csv",
+        *(f"my run/{name}" for name in ("config.json", "findings.json", "manifest.json", "model.safetensors", "train.json")),
+        *(f"my run/logs/{part}/metrics.csv" for part in ("quantile_head", "refit_on_all_rows")),
+    }
+    assert json.loads((work / "my run" / "train.json").read_text())["horizon"] == 5
+    for words in ("the frequency is D", "the best naive forecast", "held-out windows", "the model is in my run"):
+        assert words in ended.stdout
+
+
+def test_each_setting_of_a_multirun_gets_a_run_folder_of_its_own(call, tmp_path, waves_csv):
+    ended = call("train", "--multirun", "input=waves.csv", "seed=0,1", "horizon=5", "trainer.logger=none", *SHORT)
+    assert ended.code == 0, ended.err
+    folders = sorted(path.parent for path in tmp_path.glob("runs/*/manifest.json"))
+    assert [json.loads((folder / "train.json").read_text())["seed"] for folder in folders] == [0, 1]
+    weights = [json.loads((folder / "manifest.json").read_text())["sha256"]["model.safetensors"] for folder in folders]
+    assert weights[0] != weights[1]
+    assert not (tmp_path / "outputs").exists()
+    assert not (tmp_path / "multirun").exists()
+
+
+def test_the_first_failure_of_a_multirun_is_its_result(call, waves_csv):
+    assert_user_error(call("train", "--multirun", "input=absent.csv", "seed=0,1"), "absent.csv")
+
+
+def test_the_horizon_is_one_season_where_none_is_given(call, tmp_path, waves_csv):
+    assert call("train", "input=waves.csv", "output=run", *SHORT).code == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["horizon"] == 7
+
+
+def test_the_built_in_sample_needs_no_file(call, tmp_path):
+    ended = call("predict", "dataset=image_counts", "horizon=2", "output=out.csv")
+    assert ended.code == 0, ended.err
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 3 * 2
+
+
+def test_a_data_set_of_a_known_digest_is_refused_when_the_file_is_another_one(call, waves_csv):
+    assert_user_error(
+        call("train", "dataset=etth1", "dataset.path=waves.csv"), "waves.csv is not the data set etth1", "SHA-256"
+    )
+
+
+# ---- prediction --------------------------------------------------------------------------------------------------------
+
+
+def test_five_numbers_get_a_sixth_and_a_word_of_caution(call, tmp_path):
+    ended = call("predict", "values=[2,5,10,6,8]", "horizon=1", "output=out.csv")
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert ended.code == 0
+    assert table["ds"].tolist() == [6]
+    assert table.columns.tolist() == ["ds", "forecast", "mean", *LEVELS, "model"]
+    assert 2 <= table["forecast"][0] <= 10
+    assert "Cannot judge" in ended.out
+    assert "rests on 5 values: take it as a rough guess" in ended.out
+
+
+def test_a_forecast_has_the_names_of_the_user_the_quantiles_and_the_rung(call, trained_folder, waves_csv, tmp_path):
+    ended = call("predict", "input=waves.csv", f"load={trained_folder}", "output=sub/forecast.csv")
+    assert ended.code == 0, ended.err
+    table = pd.read_csv(tmp_path / "sub" / "forecast.csv")
+    assert table.columns.tolist() == ["shop", "day", "forecast", "mean", *LEVELS, "model"]
+    assert table["shop"].tolist() == ["north"] * 5 + ["south"] * 5
+    assert (
+        table["day"].tolist()
+        == [f"2024-04-{day:02d}" if day <= 30 else "2024-05-0" + str(day - 30) for day in range(30, 35)] * 2
+    )
+    assert set(table["model"]) == {"network"}
+
+
+def test_a_parquet_forecast_holds_the_same_table(call, trained_folder, waves_csv, tmp_path):
+    for name in ("a.csv", "a.parquet"):
+        assert call("predict", "input=waves.csv", f"load={trained_folder}", f"output={name}").code == 0
+    text, binary = pd.read_csv(tmp_path / "a.csv", parse_dates=["day"]), pd.read_parquet(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(text, binary, check_dtype=False)
+    assert binary["day"].dtype.kind == "M"
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_picture_is_drawn_where_it_is_asked_for(call, trained_folder, waves_csv, tmp_path, suffix):
+    ended = call("predict", "input=waves.csv", f"load={trained_folder}", f"plot=pictures/p.{suffix}")
+    assert ended.code == 0, ended.err
+    start = (tmp_path / "pictures" / f"p.{suffix}").read_bytes()[:5]
+    assert start == {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[suffix]
+    assert files_below(tmp_path) == {"waves.csv", f"pictures/p.{suffix}"}
+
+
+def test_without_output_and_plot_a_prediction_writes_nothing(call, trained_folder, waves_csv, tmp_path):
+    assert call("predict", "input=waves.csv", f"load={trained_folder}").code == 0
+    assert files_below(tmp_path) == {"waves.csv"}
+
+
+def test_a_horizon_beyond_the_trained_one_is_said_on_stderr_in_one_line(call, trained_folder, waves_csv):
+    ended = call("predict", "input=waves.csv", f"load={trained_folder}", "horizon=9")
+    assert ended.code == 0
+    assert ended.err.count("\n") == 1
+    assert "horizon=9 is longer than the trained 5" in ended.err
+
+
+def test_a_table_of_many_rows_is_shown_in_part_and_says_so():
+    table = pd.DataFrame({"t": range(100), "x": np.arange(100) * 1000.0})
+    shown = cli.show_table(table).splitlines()
+    assert len(shown) == 1 + 25 + 1 + 5
+    assert shown[26] == "... 70 rows more ..."
+    assert shown[-1].split() == ["99", "99,000"]
+    assert len(cli.show_table(table.head(30)).splitlines()) == 31
+
+
+# ---- back-test ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_backtest_prints_the_scores_of_every_rung_and_writes_every_window(call, waves_csv, tmp_path):
+    ended = call("backtest", "input=waves.csv", "horizon=5", "windows=2", "output=backtest.csv", *SHORT)
+    assert ended.code == 0, ended.err
+    table = pd.read_csv(tmp_path / "backtest.csv")
+    rungs = ["last_value", "seasonal_naive", "drift", "damped_mean", "window_mean", "network"]
+    assert len(table) == 2 * 2 * 5
+    assert table.columns.tolist() == ["shop", "day", "cutoff", "y", "forecast", "mean", *LEVELS, "model", *rungs]
+    assert sorted(table["cutoff"].unique()) == ["2024-04-19", "2024-04-24"]
+    assert all(rung in ended.out for rung in rungs)
+    assert "4 of 4 windows scored" in ended.out
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------------
+
+USER_ERRORS = {
+    "an unknown setting": ("train", ["horizn=7"], ["horizn"]),
+    "an unknown setting of a group": ("train", ["trainer.max_step=7"], ["max_step"]),
+    "a word for a number": ("train", ["horizon=seven"], ["horizon", "seven"]),
+    "a fraction for a number": ("train", ["trainer.max_steps=1.5"], ["max_steps", "1.5"]),
+    "a number out of range": ("train", ["horizon=0"], ["horizon=0", "1 or more"]),
+    "an unknown model": ("train", ["model=lstm"], ["model", "lstm", "encoder", "patch"]),
+    "an unknown data set": ("train", ["dataset=m4"], ["m4", "image_counts"]),
+    "an unknown choice": ("train", ["read.missing=drop"], ["read.missing", "mask, zero, ffill"]),
+    "an unknown head": ("train", ["model.head=normal"], ["model.head", "negative_binomial"]),
+    "a broken list": ("predict", ["values=[1,2"], ["values=[1,2"]),
+    "a list of words": ("predict", ["values=[a,b]"], ["numbers"]),
+    "a setting without a value": ("train", ["horizon"], ["horizon"]),
+    "a setting added by force": ("train", ["+extra=1"], ["+extra=1", "none can be added"]),
+    "a missing file": ("predict", ["input=absent.csv"], ["absent.csv", "no such file"]),
+    "a missing file in training": ("train", ["input=absent.csv"], ["absent.csv", "no such file"]),
+    "no input at all": ("predict", [], ["input=FILE"]),
+    "values and a file": ("predict", ["values=[1,2]", "input=a.csv"], ["values=", "input="]),
+    "a folder as input": ("predict", ["input=."], ["folder"]),
+    "a broken table": ("predict", ["input=broken.csv"], ["broken.csv"]),
+    "a table without numbers": ("predict", ["input=words.csv"], ["no column of numbers", "read.value="]),
+    "an empty file": ("predict", ["input=empty.csv"], ["empty.csv"]),
+    "a column that is not there": ("predict", ["input=good.csv", "read.value=sold"], ["sold", "y"]),
+    "a missing model": ("predict", ["input=good.csv", "load=absent"], ["absent", "manifest.json"]),
+    "a folder without a model": ("predict", ["input=good.csv", "load=."], ["manifest.json"]),
+    "a picture of unknown kind": ("predict", ["input=good.csv", "plot=a.jpg"], ["a.jpg", ".png, .svg, .pdf"]),
+    "a folder as table": ("predict", ["input=good.csv", "output=."], ["output=.", "folder"]),
+    "a file as run folder": ("train", ["input=good.csv", "output=good.csv"], ["output=good.csv", "file"]),
+    "a series too short to test on": ("backtest", ["input=good.csv", "horizon=9"], ["horizon=9"]),
+    "no windows": ("backtest", ["input=good.csv", "horizon=1", "windows=0"], ["windows=0"]),
+    "a season of no rows": ("predict", ["input=good.csv", "season_length=0"], ["season_length=0"]),
+    "a negative seed": ("train", ["input=good.csv", "seed=-1"], ["seed=-1"]),
+}
+
+
+@pytest.mark.parametrize("case", USER_ERRORS)
+def test_an_error_of_the_user_is_one_line_and_code_2(call, tmp_path, case):
+    (tmp_path / "good.csv").write_text("y\n2\n5\n10\n6\n8\n")
+    (tmp_path / "broken.csv").write_text("day,y\n2024-01-01,1\n2024-01-02,2,3,4\n2024-01-03,x\n")
+    (tmp_path / "words.csv").write_text("a,b\nred,green\nblue,white\n")
+    (tmp_path / "empty.csv").write_text("")
+    command, arguments, words = USER_ERRORS[case]
+    assert_user_error(call(command, *arguments), *words)
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_the_data_are_read(call, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert_user_error(call("train", "trainer=gpu", "input=absent.csv"), "trainer=gpu", "trainer=cpu")
+
+
+def test_a_user_error_is_the_same_in_a_process_of_its_own(tmp_path):
+    ended = shell("tsattn.predict", "input=données (1).csv", cwd=tmp_path)
+    assert_user_error(Ended(ended.returncode, ended.stdout, ended.stderr), "données (1).csv", "no such file")
+
+
+def test_a_training_that_breaks_down_is_code_3_and_leaves_no_model(call, tmp_path, waves_csv):
+    ended = call("train", "input=waves.csv", "horizon=5", "output=run", "trainer.learning_rate=1e30", *SHORT)
+    assert ended.code == 3
+    assert ended.err.startswith("error: training stopped: loss or gradient is not finite in step ")
+    assert ended.err.count("\n") == 1
+    assert "'north', 'south'" in ended.err
+    assert "trainer.learning_rate (now 1e+30)" in ended.err
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.parametrize("problem", [RuntimeError, KeyError, ZeroDivisionError, ValueError, TypeError, AssertionError])
+def test_a_bug_of_ours_is_code_1_with_a_traceback(call, problem):
+    def task(config):
+        raise problem("unforeseen")
+
+    ended = call("predict", "values=[1,2]", task=task)
+    assert ended.code == 1
+    assert "Traceback" in ended.err
+    assert "unforeseen" in ended.err
+    assert "this is a bug in tsattn" in ended.err
+
+
+def test_an_error_deep_in_our_own_forecast_is_a_bug_too(call, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("tsattn.forecaster.forecast_table", broken)
+    ended = call("predict", "values=[1,2,3]")
+    assert ended.code == 1
+    assert "broken" in ended.err
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    code = f"{sys.executable} -m tsattn.predict dataset=image_counts horizon=30 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "0"
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_training_with_its_code_and_without_a_model(tmp_path, two_waves, sent, code):
+    two_waves.to_csv(tmp_path / "waves.csv", index=False)
+    listening = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "  # pytest may run without it
+    arguments = [
+        "input=waves.csv",
+        "horizon=5",
+        "output=run",
+        "trainer=cpu",
+        "trainer.max_steps=1000000",
+        "trainer.log_every=1",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", listening + "runpy.run_module('tsattn.train', run_name='__main__', alter_sys=True)", *arguments]
+        + ["trainer.patience=1000000"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(sent)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert "step 8" in first
+    assert "Traceback" not in err
+    assert "the model is in" not in out
+    assert not list(tmp_path.rglob("*.safetensors"))
