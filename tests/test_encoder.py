@@ -197,11 +197,11 @@ def test_a_missing_value_within_a_patch_is_marked_and_a_patch_without_values_is_
     observed[0, 4:8] = False  # the second of three patches
     observed[0, 11] = False
     scale = fit_scale("standard", context, observed)
-    tokens, valid = model.embed(context, observed, None, HORIZON, scale)
-    assert valid.tolist() == [[True, False, True, True, True]]
+    z, seen = model.patches(context, observed, scale)
+    tokens = model.embed(z, seen, None, HORIZON)
+    assert seen.any(-1).tolist() == [[True, False, True]]
     at_the_mean = context.where(observed, scale.loc.float())
-    filled, all_valid = model.embed(at_the_mean, torch.ones_like(observed), None, HORIZON, scale)
-    assert all_valid.all()
+    filled = model.embed(*model.patches(at_the_mean, torch.ones_like(observed), scale), None, HORIZON)
     assert differs(tokens[:, 2], filled[:, 2])
     assert_same(tokens[:, 0], filled[:, 0])
 
@@ -259,6 +259,7 @@ def test_with_full_attention_what_is_known_of_the_last_future_step_changes_the_f
 
 def test_with_local_attention_one_layer_sees_only_tokens_within_the_window():
     model = build(attention="local", attention_window=2, num_layers=1, num_features=FEATURES, patch_length=1)
+    torch.nn.init.zeros_(model.copy.key.weight)  # copying sees the whole context, whatever the blocks see: all alike here
     context, observed, features = window(length=10)
     observed[:] = True
     expected = raw_outputs(model, context, observed, features)
@@ -412,5 +413,8 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     x = x + torch.nn.functional.gelu(hidden) @ weights[f"{name}.narrow.weight"].T + weights[f"{name}.narrow.bias"]
     future = norm(x[-2:], "norm")
     expected = future @ weights["head.linear.weight"].T + weights["head.linear.bias"]
-    expected = expected + float(z[-1]) / (1 + torch.exp(-(future @ weights["gate.weight"].T + weights["gate.bias"])))
+    asked, keys = future @ weights["copy.query.weight"].T, norm(x[:4], "norm") @ weights["copy.key.weight"].T
+    copied = torch.softmax(asked @ keys.T / 4, dim=-1) @ z[:, None]
+    share = torch.softmax(future @ weights["copy.mix.weight"].T + weights["copy.mix.bias"], dim=-1)
+    expected = expected + share[:, :1] * copied + share[:, 1:2] * z[-1]
     assert_same(raw[0, :, 0].double(), expected)

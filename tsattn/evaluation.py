@@ -131,7 +131,7 @@ def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str
 def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series, origin: int) -> tuple[Window, pd.DataFrame]:
     """Every rung's forecast from the end of `frame`, beside the truth of `full`."""
     horizon, levels = fitted.settings.horizon, fitted.settings.levels
-    panel = panel_for(frame, fitted.schema, horizon)
+    panel = panel_for(frame, fitted, horizon)
     table = stamps_after(frame, panel, horizon)
     truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
     rungs = [*BASELINES, *([NETWORK] if fitted.network is not None else [])]

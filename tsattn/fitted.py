@@ -98,13 +98,18 @@ def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     """The network from the last row on; horizons beyond the trained one are rolled."""
     length = fitted.settings.context_length
     context = right_aligned(panel, length)
-    rows = (panel.start + panel.lengths)[:, None] + np.arange(-length, horizon)
+    rows = (panel.start + panel.lengths)[:, None] + np.arange(-length, whole_blocks(fitted, horizon))
     features = panel.calendar[np.clip(rows, 0, len(panel.calendar) - 1)] if panel.calendar.shape[1] else None
     parts = [
         roll(fitted, context[i : i + CHUNK], None if features is None else features[i : i + CHUNK], horizon)
         for i in range(0, len(context), CHUNK)
     ]
     return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def whole_blocks(fitted: Fitted, horizon: int) -> int:
+    """`horizon` rounded up to a multiple of the trained one: how far the calendar of a panel must reach beyond its end."""
+    return -(-horizon // fitted.settings.horizon) * fitted.settings.horizon
 
 
 def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horizon: int) -> Prediction:
@@ -121,8 +126,6 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
         steps = min(trained, horizon - begin)
         length = context.shape[1]
         known = None if features is None else features[:, begin : begin + length + trained]
-        if known is not None and known.shape[1] < length + trained:
-            known = np.pad(known, ((0, 0), (0, length + trained - known.shape[1]), (0, 0)))
         mean, block = forward(fitted, context, known)
         median = block[..., middle, None]
         distance = np.sign(block - median) * np.hypot(block - median, behind)

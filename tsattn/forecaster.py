@@ -17,7 +17,7 @@ from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame, to_rows
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Rows
-from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict
+from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
 from tsattn.ladder import WORDS
 from tsattn.sizing import default_horizon
 
@@ -245,9 +245,9 @@ def frame_for(rows: Rows, read: ReadConfig, schema: Schema) -> Frame:
     return to_frame(rows, read, freq=schema.freq)
 
 
-def panel_for(frame: Frame, schema: Schema, horizon: int) -> Panel:
-    """The panel of a frame with the calendar features of a model."""
-    return make_panel(frame, horizon=horizon, features=list(schema.features))
+def panel_for(frame: Frame, fitted: Fitted, horizon: int) -> Panel:
+    """The panel of a frame with the calendar features that the model needs for `horizon` steps."""
+    return make_panel(frame, horizon=whole_blocks(fitted, horizon), features=list(fitted.schema.features))
 
 
 def output_names(frame: Frame) -> OutputNames:
@@ -264,7 +264,7 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
             "widen and its later steps are less certain; train with the longer horizon for better ones",
             stacklevel=3,
         )
-    panel = panel_for(frame, fitted.schema, horizon)
+    panel = panel_for(frame, fitted, horizon)
     names = output_names(frame)
     prediction = predict(fitted, panel, horizon)
     table = stamps_after(frame, panel, horizon)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tsattn.data import calendar
+from tsattn.data.findings import DataError
+
+LARGEST = 1e37
 
 if TYPE_CHECKING:
     from tsattn.data.frame import Frame
@@ -60,7 +63,10 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:
     indptr = np.append(begin, len(unique_id)).astype(np.int64)
     first = frame.df.set_index("ds").index[begin]
     start, table = _calendar(first, np.diff(indptr) + horizon, frame.freq, features)
-    values = frame.df["y"].to_numpy(np.float32)[:, None]
+    y = frame.df["y"].to_numpy(np.float64)
+    if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
+        raise DataError(f"values beyond {LARGEST:g} cannot be held in single precision: divide the values by a large number")
+    values = y.astype(np.float32)[:, None]
     return Panel(values, indptr, start, table, frame.freq, tuple(str(name) for name in unique_id[begin]))
 
 

@@ -15,12 +15,13 @@ import math
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsattn.config import EncoderConfig
 from tsattn.nn.attention import causal_mask, local_mask, padding_mask
+from tsattn.nn.copying import CopyAttention
 from tsattn.nn.heads import Head, make_head
 from tsattn.nn.layers import EncoderBlock
 from tsattn.nn.positional import Learned, rotary_angles, sinusoidal
@@ -51,9 +52,7 @@ class Encoder(nn.Module):
         self.head: Head = make_head(
             config.head, d_model=d_model, patch_length=patch_length, levels=levels, point_loss=config.point_loss
         )
-        self.gate = nn.Linear(d_model, patch_length)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
+        self.copy = CopyAttention(d_model, config.num_heads, patch_length)
 
     def forward(
         self,
@@ -65,7 +64,8 @@ class Encoder(nn.Module):
         """Raw outputs of the head for `num_future` steps, and the scale that leads back to the units of the series."""
         num_variates = context.shape[2]
         scale = fit_scale(self.config.scaling, context, observed)
-        tokens, valid = self.embed(context, observed, features, num_future, scale)
+        z, seen = self.patches(context, observed, scale)
+        tokens = self.embed(z, seen, features, num_future)
         num_tokens = tokens.shape[1]
         num_future_tokens = math.ceil(num_future / self.patch_length)
         positions = torch.arange(num_tokens, device=tokens.device) - (num_tokens - num_future_tokens)
@@ -76,53 +76,48 @@ class Encoder(nn.Module):
         angles = None
         if self.config.positional == "rotary":
             angles = rotary_angles(positions, tokens.shape[2] // (self.config.num_heads or 1))
-        mask = self.attention_mask(valid)
+        mask = self.attention_mask(F.pad(seen.any(-1), (0, num_future_tokens), value=True))
         for block in self.blocks:
             tokens = block(tokens, mask, angles)
-        future = rearrange(self.norm(tokens[:, -num_future_tokens:]), "(b v) n d -> b v n d", v=num_variates)
-        raw = self.from_last_value(self.head(future), future, last_observed(to_scaled(context, scale), observed))
+        tokens = self.norm(tokens)
+        raw = self.head(rearrange(tokens[:, -num_future_tokens:], "(b v) n d -> b v n d", v=num_variates))
+        last = rearrange(last_observed(to_scaled(context, scale), observed), "b 1 v -> (b v)")
+        copied = rearrange(self.copy(tokens, z, seen, last, angles), "(b v) n p -> b (n p) v 1", v=num_variates)
+        raw = raw + copied * F.one_hot(torch.tensor(self.head.location, device=raw.device), raw.shape[-1])
         return raw[:, :num_future], scale
 
-    def from_last_value(
-        self, raw: Float[Tensor, "B H V R"], future: Float[Tensor, "B V N D"], last: Float[Tensor, "B 1 V"]
-    ) -> Float[Tensor, "B H V R"]:
-        """Adds gate x last value to the location of each step, with a gate in (0, 1) read off the future token.
-
-        Without it a random walk, whose best forecast is its last value, must be learned from windows of a few hundred rows; the
-        gate starts at 1/2, between the mean of the window (scaled to 0) and its end.
-        """
-        gate = rearrange(torch.sigmoid(self.gate(future)), "b v n p -> b (n p) v")
-        location = F.one_hot(torch.tensor(self.head.location, device=raw.device), raw.shape[-1])
-        return raw + (gate * last)[..., None] * location
+    def patches(
+        self, context: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L V"], scale: Scale
+    ) -> tuple[Float[Tensor, "BV N P"], Bool[Tensor, "BV N P"]]:
+        """Scaled values (0 where missing) and what was observed, cut so that the last value ends the last patch."""
+        left = -context.shape[1] % self.patch_length
+        z = torch.where(observed, to_scaled(context, scale), 0.0)
+        pattern = "b (n p) v -> (b v) n p"
+        parts = (F.pad(part, (0, 0, left, 0)) for part in (z, observed))
+        z, seen = (rearrange(part, pattern, p=self.patch_length) for part in parts)
+        return z, seen
 
     def embed(
         self,
-        context: Float[Tensor, "B L V"],
-        observed: Bool[Tensor, "B L V"],
+        z: Float[Tensor, "BV N P"],
+        seen: Bool[Tensor, "BV N P"],
         features: Float[Tensor, "B LH C"] | None,
         num_future: int,
-        scale: Scale,
-    ) -> tuple[Float[Tensor, "BV N D"], Bool[Tensor, "BV N"]]:
-        """Context and future tokens, and which of them may be seen. The last value always ends the last context patch.
-
-        Steps before the first observed one count as padding: what is known of them (their calendar) is left out.
-        """
-        patch = self.patch_length
-        left, right = -context.shape[1] % patch, -num_future % patch
-        z = torch.where(observed, to_scaled(context, scale), 0.0)
-        z, seen = F.pad(z, (0, 0, left, 0)), F.pad(observed, (0, 0, left, 0))
-        patches = torch.cat([rearrange(part, "b (n p) v -> (b v) n p", p=patch) for part in (z, seen.to(z.dtype))], dim=-1)
-        past = self.value_embedding(patches)
-        future = self.future_embedding.expand(len(past), (num_future + right) // patch, -1)
+    ) -> Float[Tensor, "BV NF D"]:
+        """Context and future tokens. Steps before the first observed one count as padding: their calendar is left out."""
+        patch, length = self.patch_length, z.shape[1] * self.patch_length
+        past = self.value_embedding(torch.cat([z, seen.to(z.dtype)], dim=-1))
+        future = self.future_embedding.expand(len(past), math.ceil(num_future / patch), -1)
         tokens = torch.cat([past, future.to(past.dtype)], dim=1)
-        if self.feature_embedding is not None:
-            if features is None:
-                raise ValueError("this model was trained with calendar features and needs them")
-            begun = F.pad(observed.cumsum(1) > 0, (0, 0, 0, num_future), value=True)
-            known = F.pad(rearrange(features, "b n c -> b n 1 c") * begun[..., None], (0, 0, 0, 0, left, right))
-            tokens = tokens + self.feature_embedding(rearrange(known, "b (n p) v c -> (b v) n (p c)", p=patch))
-        valid = patches[..., patch:].amax(-1) > 0
-        return tokens, F.pad(valid, (0, future.shape[1]), value=True)
+        if self.feature_embedding is None:
+            return tokens
+        if features is None:
+            raise ValueError("this model was trained with calendar features and needs them")
+        left = length + num_future - features.shape[1]
+        known = F.pad(features, (0, 0, left, -num_future % patch))
+        begun = F.pad(rearrange(seen, "b n p -> b (n p)").cumsum(1) > 0, (0, known.shape[1] - length), value=True)
+        known = repeat(known, "b n c -> (b v) n c", v=len(z) // len(features)) * begun[..., None]
+        return tokens + self.feature_embedding(rearrange(known, "b (n p) c -> b n (p c)", p=patch))
 
     def attention_mask(self, valid: Bool[Tensor, "BV N"]) -> Bool[Tensor, "BV 1 #N N"]:
         """Context tokens without an observed value are hidden; `causal` and `local` hide more, among future tokens too."""

@@ -32,9 +32,9 @@ def attention(
 def attention_with_weights(
     q: Float[Tensor, "B A N K"],
     k: Float[Tensor, "B A M K"],
-    v: Float[Tensor, "B A M K"],
+    v: Float[Tensor, "B A M W"],
     mask: Bool[Tensor, "#B #A #N M"] | None = None,
-) -> tuple[Float[Tensor, "B A N K"], Float[Tensor, "B A N M"]]:
+) -> tuple[Float[Tensor, "B A N W"], Float[Tensor, "B A N M"]]:
     """The same written out: the weighted sums and the weights, rows of which sum to 1 (to 0 for a query without any key)."""
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if mask is not None:

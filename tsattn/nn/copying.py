@@ -1,0 +1,60 @@
+"""Attention over the values themselves: each future step may copy what past tokens held.
+
+Letters: B batch (of single variates), F future tokens, N context tokens, P patch length, D width, A heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tsattn.nn.attention import attention_with_weights
+from tsattn.nn.positional import rotate
+
+Angles = tuple[Tensor, Tensor]
+
+
+class CopyAttention(nn.Module):
+    """A forecast that is a mixture of weighted means of past patches, the last value and the mean of the window (0).
+
+    For future token f and head a: c_fa = sum_n w_fan m_n z_n / sum_n w_fan m_n with w = softmax(q_f . k_n / sqrt(K)), z_n the P
+    scaled values of context token n and m_n which of them are observed. A softmax read off the future token mixes the A copies,
+    the last value and 0. With equal weights and patches of one season that is the seasonal profile; sharp weights make it the
+    seasonal naive forecast or the last value: what a short series can hardly teach a network from scratch is where it starts.
+
+    Copying by attention is the idea of pointer networks (Vinyals et al. 2015). It sees the whole context, also where the blocks
+    see a local window; the future comes after all of it, so that causal attention is not touched.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, patch_length: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(d_model, d_model, bias=False)
+        self.key = nn.Linear(d_model, d_model, bias=False)
+        self.mix = nn.Linear(d_model, patch_length * (num_heads + 2))
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "B NF D"],
+        z: Float[Tensor, "B N P"],
+        seen: Bool[Tensor, "B N P"],
+        last: Float[Tensor, " B"],
+        angles: Angles | None = None,
+    ) -> Float[Tensor, "B F P"]:
+        """The mixture for each future step, in scaled units. `z` holds 0 where nothing was seen."""
+        num_context = z.shape[1]
+        q, k = (rearrange(part(tokens), "b n (a k) -> b a n k", a=self.num_heads) for part in (self.query, self.key))
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        values = torch.cat([z, seen.to(z.dtype)], dim=-1)[:, None].expand(-1, self.num_heads, -1, -1)
+        mask = seen.any(-1)[:, None, None, :]
+        sums, _ = attention_with_weights(q[:, :, num_context:], k[:, :, :num_context], values, mask)
+        total, weight = sums.chunk(2, dim=-1)
+        copied = torch.where(weight > 1e-6, total / weight.clamp(min=1e-6), 0.0)
+        anchors = torch.stack([last[:, None, None].expand_as(copied[:, 0]), torch.zeros_like(copied[:, 0])], dim=1)
+        share = rearrange(self.mix(tokens[:, num_context:]), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
+        return einsum(share, torch.cat([copied, anchors], dim=1), "b a f p, b a f p -> b f p")
