@@ -122,7 +122,7 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        loader = DataLoader(stream, batch_size=None, collate_fn=as_is)
+        loader = DataLoader(stream, batch_size=None, collate_fn=as_is)  # pyright: ignore[reportArgumentType]
         try:
             trainer.fit(module, loader)
         except NonFinite as problem:
