@@ -161,13 +161,13 @@ def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) ->
 
 
 def build_network(settings: Settings, num_features: int) -> Any:
-    """A network of this shape with fresh weights, drawn from `settings.seed` without touching the caller's random state."""
+    """A network of this shape on the CPU, fresh weights drawn from `settings.seed`; the caller's random state is left alone."""
     import torch
 
     from tsattn.models import MODELS
 
     assert settings.model is not None
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(settings.seed)
         network = MODELS[settings.model.name](
             settings.model,

@@ -147,7 +147,7 @@ def _train_head(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head
     details = {
         "parameters": sum(p.numel() for p in network.parameters()),
         "training_windows": data.windows.total,
-        "history": trained.history,
+        "history": [list(look) for look in trained.history],  # as JSON gives it back
         "seconds": trained.seconds,
     }
     fitted = replace(draft, settings=replace(settings, steps=trained.steps, details=details), network=network)

@@ -83,6 +83,8 @@ def load(folder: str | os.PathLike[str]) -> Stored:
 
     source = Path(folder)
     manifest = _json(source, "manifest.json", _bytes(source, "manifest.json"))
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256", {}), dict):
+        raise ModelFolderError(f"{source / 'manifest.json'} is not the manifest of a model")
     if manifest.get("format") != FORMAT:
         raise ModelFolderError(
             f"{source}: format {manifest.get('format')!r} is not known: tsattn {version('tsattn')} reads format {FORMAT}; "
