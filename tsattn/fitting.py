@@ -100,7 +100,7 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
 
 def _why_no_network(network: bool, num_windows: int, num_verdict: int, panel: Panel, horizon: int) -> str:
     if not network:
-        return "No model was trained. "
+        return "No model was trained (python -m tsattn.train does). "
     rows = int(panel.lengths.max(initial=0))
     if num_verdict < sizing.MIN_VERDICT_WINDOWS or num_windows < sizing.MIN_TRAIN_WINDOWS:
         return (
