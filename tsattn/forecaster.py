@@ -16,7 +16,7 @@ from tsattn.data import calendar
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame, to_rows
 from tsattn.data.panel import Panel, make_panel
-from tsattn.data.read import Rows
+from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
 from tsattn.ladder import WORDS
 from tsattn.sizing import default_horizon
@@ -59,23 +59,23 @@ class Forecaster:
 
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
-        self.read_ = read_config(read)
-        self.rows_ = to_rows(data, self.read_)
-        self._fit_rows(self.rows_, reporting=reporting)
-        return self
+        return self._learn(data, read, network=True, reporting=reporting)
 
     def fit_naive(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None) -> Forecaster:
         """Like `fit`, without a network: the naive forecast that was best on held-out windows answers, at once."""
-        self.read_ = read_config(read)
-        self.rows_ = to_rows(data, self.read_)
-        self._fit_rows(self.rows_, network=False)
-        return self
+        return self._learn(data, read, network=False)
 
-    def _fit_rows(self, rows: Rows, *, network: bool = True, reporting: Any = None) -> None:
-        self.config_ = self._fit_config()
-        frame, fit = fit_rows(rows, self.read_, self.config_, network=network, reporting=reporting)
+    def _learn(
+        self, data: Any, read: ReadConfig | dict[str, Any] | None, *, network: bool, reporting: Any = None
+    ) -> Forecaster:
+        """What an earlier fit left stays as it is until this one has succeeded."""
+        reading, config = read_config(read), self._fit_config()
+        rows = to_rows(data, reading)
+        frame, fit = fit_rows(rows, reading, config, network=network, reporting=reporting)
+        self.read_, self.rows_, self.config_ = reading, rows, config
         self.fitted_: Fitted = fit.fitted
         self.findings_: list[Finding] = [*frame.findings, *fit.findings]
+        return self
 
     def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:
         """The steps after the last row of each series of `data` (default: of the data of `fit`), unseen series included.
@@ -83,11 +83,7 @@ class Forecaster:
         Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model`
         (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
         """
-        rows = self._rows(data)
-        fitted = self._fitted()
-        if horizon is not None:
-            check_horizon(horizon)
-        return forecast_table(fitted, frame_for(rows, self.read_, fitted.schema), horizon or fitted.settings.horizon)
+        return forecast_table(self._fitted(), *self._frame(data, horizon))
 
     def backtest(
         self, data: Any = None, *, windows: int = 5, step: int | None = None, refit: bool = False, reporting: Any = None
@@ -99,19 +95,16 @@ class Forecaster:
         """
         from tsattn.evaluation import backtest
 
-        rows = self._rows(data)
-        self.backtest_ = backtest(
-            rows, self.read_, self._fit_config(), windows=windows, step=step, refit=refit, reporting=reporting
-        )
+        rows, read = self._rows(data)
+        self.backtest_ = backtest(rows, read, self._fit_config(), windows=windows, step=step, refit=refit, reporting=reporting)
         return self.backtest_.table
 
     def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
         from tsattn.plot import plot_forecast
 
-        rows = self._rows(data)
-        frame = frame_for(rows, self.read_, self.fitted_.schema)
-        table = forecast_table(self.fitted_, frame, horizon or self.fitted_.settings.horizon)
+        frame, steps = self._frame(data, horizon)
+        table = forecast_table(self.fitted_, frame, steps)
         names = output_names(frame)
         history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
         return plot_forecast(
@@ -177,15 +170,23 @@ class Forecaster:
             raise NotFittedError("this Forecaster is not fitted yet: call fit(data) first, or Forecaster.load(folder)")
         return self.fitted_
 
-    def _rows(self, data: Any) -> Rows:
+    def _rows(self, data: Any) -> tuple[Rows, ReadConfig]:
+        """The rows of `data`, or of the data of `fit`, and how they are read. Columns that `fit` met are known by name."""
+        read = getattr(self, "read_", ReadConfig())
         if data is not None:
-            if not hasattr(self, "read_"):
-                self.read_ = ReadConfig()
-            return to_rows(data, self.read_)
+            schema = self.fitted_.schema if hasattr(self, "fitted_") else None
+            return to_rows(data, read, None if schema is None else Names(schema.id, schema.time, schema.value)), read
         if not hasattr(self, "rows_"):
             self._fitted()
             raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
-        return self.rows_
+        return self.rows_, read
+
+    def _frame(self, data: Any, horizon: int | None) -> tuple[Frame, int]:
+        """The frame to forecast from, and how many steps."""
+        fitted = self._fitted()
+        if horizon is not None:
+            check_horizon(horizon)
+        return frame_for(*self._rows(data), fitted.schema), horizon or fitted.settings.horizon
 
 
 class OutputNames(NamedTuple):

@@ -28,10 +28,10 @@ class Frame(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def to_rows(data: Any, config: ReadConfig | None = None) -> Rows:
+def to_rows(data: Any, config: ReadConfig | None = None, known: Names | None = None) -> Rows:
     """`read`, then events counted per period (`read.count_per`) or values summed over longer ones (`read.resample`)."""
     config = config or ReadConfig()
-    rows = read(data, config)
+    rows = read(data, config, known)
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
         names = Names(rows.names.id, rows.names.time, "count")

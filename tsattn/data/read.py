@@ -7,7 +7,7 @@ large the values are, so that a back-test may cut the rows and build its frame f
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,13 +42,15 @@ class Rows(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def read(data: Any, config: ReadConfig | None = None) -> Rows:
+def read(data: Any, config: ReadConfig | None = None, known: Names | None = None) -> Rows:
     """The rows of a file (path or glob of CSV, TSV, Parquet), a pandas, polars or pyarrow frame, a Series, an array or a list.
 
-    With `read.count_per` every row is an event: y is 1.0 and `to_rows` counts them. `DataError` names every cell at fault.
+    With `read.count_per` every row is an event: y is 1.0 and `to_rows` counts them. `known` are the names of an earlier table:
+    its id and value columns are taken again where they are there. `DataError` names every cell at fault.
     """
     config = config or ReadConfig()
     loaded = load(data, config)
+    config = _as_before(config, known, loaded.columns)
     if loaded.num_rows == 0:
         raise DataError("the table has no rows")
     findings, problems = loaded.findings, []
@@ -79,6 +81,15 @@ def read(data: Any, config: ReadConfig | None = None) -> Rows:
     if problems:
         raise DataError("\n".join(problems))
     return _rows(loaded, parsed, time_names, id_name, ids, values, config)
+
+
+def _as_before(config: ReadConfig, known: Names | None, columns: Columns) -> ReadConfig:
+    """The settings with the id and value columns of an earlier table, where these are here and no other is asked for."""
+    if known is None:
+        return config
+    id_name = known.id if config.id is None and known.id in columns else config.id
+    value = known.value if config.value is None and known.value in columns and not config.count_per else config.value
+    return replace(config, id=id_name, value=value)
 
 
 def _event_times(parsed: times.Times | None, config: ReadConfig) -> times.Times | None:
