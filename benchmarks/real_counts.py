@@ -4,8 +4,8 @@
     python benchmarks/real_counts.py --data ../shared/data --panels radiology_daily --seeds 0
 
 Each (panel, seed) is one model trained on the rows before the earliest cut-off; its result is kept in
-`benchmarks/results/real_counts/` and not computed again unless `--again` is given. The table in `benchmarks/README.md` is
-written from these files. `benchmarks/peers/classical.py`, in an environment of its own, adds AutoETS and Theta on these windows.
+`benchmarks/results/real_counts/` and not computed again unless `--again` is given. The table in `benchmarks/README.md` is made
+of these files. `benchmarks/peers/classical.py`, in an environment of its own, adds AutoETS and Theta on the same windows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsattn import evaluation, ladder, metrics
+from tsattn import evaluation, metrics, verdict
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.data.frame import to_rows
 
@@ -49,7 +49,7 @@ def run(data: Path, name: str, seed: int) -> dict[str, Any]:
     compared = {}
     for rung in RUNGS[2:]:
         difference = errors["network"][usable] - errors[rung][usable]
-        compared[rung] = ladder.difference_interval(difference, series[usable], origin[usable])
+        compared[rung] = verdict.difference_interval(difference, series[usable], origin[usable])
     table = result.table
     levels = [column for column in table.columns if column.startswith("q0")]
     kept = table[["unique_id", "ds", "cutoff", "y", "forecast", "network", "seasonal_naive", *levels]]
@@ -115,7 +115,7 @@ def peer_scores(name: str, data: Path) -> dict[str, dict[str, float]]:
 def write_table(data: Path) -> str:
     """The Markdown table from all results that are there: mean over seeds, range of MASE over seeds."""
     lines = [
-        "| panel (horizon, windows) | model | MASE | WAPE | pinball | 80 % coverage | attention model minus this, 95 % | seconds |",
+        "| panel (horizon, windows) | model | MASE | WAPE | pinball | 80 % coverage | attention minus this, 95 % | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     pooled = []

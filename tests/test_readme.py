@@ -145,7 +145,7 @@ def test_the_python_blocks_run_one_after_the_other(after_commands, folder, monke
 
 
 def test_the_columns_and_rungs_in_the_tables_are_those_of_a_forecast(after_commands, folder):
-    from tsattn.ladder import WORDS
+    from tsattn.verdict import WORDS
 
     columns = pd.read_csv(folder / "forecast.csv").columns.tolist()
     assert columns == ["date", "forecast", "mean", *(f"q0.{i}" for i in range(1, 10)), "model"]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tsattn.config import EncoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
     from tsattn.data.findings import DataError, Finding
     from tsattn.forecaster import Forecaster, NotFittedError
-    from tsattn.ladder import Verdict
     from tsattn.store import ModelFolderError
+    from tsattn.verdict import Verdict
 
 _WHERE = {
     "Forecaster": "tsattn.forecaster",
@@ -29,7 +29,7 @@ _WHERE = {
     "DataError": "tsattn.data.findings",
     "Finding": "tsattn.data.findings",
     "ModelFolderError": "tsattn.store",
-    "Verdict": "tsattn.ladder",
+    "Verdict": "tsattn.verdict",
 }
 
 __all__ = [

@@ -199,7 +199,7 @@ class PredictConfig:
     season_length: int | None = None  # rows per season, where nothing is loaded; None: by the frequency
     output: str | None = None  # CSV or Parquet file for the table; None: printed only
     plot: str | None = None  # picture, .png .svg or .pdf
-    quantiles: list[float] = field(default_factory=lambda: list(DEFAULT_QUANTILES))
+    quantiles: list[float] | None = None  # levels, where nothing is loaded; None: 0.1, 0.2 ... 0.9
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     read: ReadConfig = field(default_factory=ReadConfig)
 

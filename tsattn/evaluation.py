@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsattn import fitting, ladder, metrics, store
+from tsattn import fitting, metrics, store, verdict
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.read import Rows
-from tsattn.fitted import NETWORK, Fitted, Prediction, predict
+from tsattn.fitted import Fitted, Prediction, predict
 from tsattn.forecaster import fit_rows, output_names, panel_for, prediction_columns, stamps_after
-from tsattn.sizing import default_horizon
+from tsattn.ladder import rungs_of
+from tsattn.sizing import MIN_VERDICT_WINDOWS, default_horizon
 
 ANSWER = "forecast"  # the name under which the rung that answers is scored
 
@@ -66,8 +67,10 @@ def backtest(
     full = to_frame(rows, read)
     horizon = config.horizon or default_horizon(config.season_length or full.season_length)[0]
     step = step or horizon
-    if windows < 1 or step < 1:
-        raise ValueError(f"windows={windows} and step={step} must be at least 1")
+    if windows < 1:
+        raise ValueError(f"windows={windows} must be at least 1")
+    if step < 1:
+        raise ValueError(f"step={step} must be at least 1")
     config = replace(config, horizon=horizon)
     cutoffs = cutoff_stamps(full, horizon, windows, step)
     fitted: Fitted | None = None
@@ -134,8 +137,7 @@ def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series
     panel = panel_for(frame, fitted, horizon)
     table = stamps_after(frame, panel, horizon)
     truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
-    rungs = [*BASELINES, *([NETWORK] if fitted.network is not None else [])]
-    answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs}
+    answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs_of(fitted)}
     answer = answers[fitted.verdict.answer]
     names = output_names(full)
     table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
@@ -209,14 +211,14 @@ def summary(windows: list[Window], scaled: tuple[dict[str, np.ndarray], np.ndarr
     expected = sum(int(np.isfinite(w.y).any(axis=1).sum()) for w in windows)
     usable = np.isfinite(errors[ANSWER])
     text = f"{int(usable.sum()):,} of {expected:,} windows scored"
-    if usable.sum() < ladder.MIN_VERDICT_WINDOWS:
+    if usable.sum() < MIN_VERDICT_WINDOWS:
         return f"{text}: too few to judge."
     best = min(BASELINES, key=lambda rung: errors[rung][usable].mean())
     difference = (errors[ANSWER] - errors[best])[usable]
-    low, high = ladder.difference_interval(difference, series[usable], origin[usable], block_length)
+    low, high = verdict.difference_interval(difference, series[usable], origin[usable], block_length)
     ours, theirs = errors[ANSWER][usable].mean(), errors[best][usable].mean()
     sure = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
     return (
-        f"{text}: MASE {ours:.3f} against {theirs:.3f} of {ladder.WORDS[best]}, the best naive forecast; difference "
+        f"{text}: MASE {ours:.3f} against {theirs:.3f} of {verdict.WORDS[best]}, the best naive forecast; difference "
         f"{ours - theirs:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}: {sure}."
     )

@@ -13,9 +13,8 @@ import numpy as np
 from tsattn import baselines
 from tsattn.config import EncoderConfig
 from tsattn.data.panel import Panel, right_aligned
-from tsattn.ladder import Verdict
+from tsattn.verdict import NETWORK, Verdict
 
-NETWORK = "network"  # the name of the trained rung; the others are those of baselines.BASELINES
 CHUNK = 1024  # windows per forward pass when forecasting
 
 

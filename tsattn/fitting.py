@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn import ladder, metrics, sizing
-from tsattn.baselines import BASELINES
+from tsattn import metrics, sizing
 from tsattn.config import EncoderConfig, FitConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, take_rows
-from tsattn.fitted import NETWORK, Fitted, Schema, Settings, build_network, predict
-from tsattn.ladder import Verdict
+from tsattn.fitted import Fitted, Schema, Settings, build_network
+from tsattn.ladder import seasonal_scales, verdict_of
+from tsattn.verdict import Verdict
 
 MAX_VALIDATION_WINDOWS = 1000
 
@@ -44,14 +44,19 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
     `network=False` looks at the naive forecasts only. `reporting` is a `training.fit.Reporting`.
     """
     plan = make_plan(panel, schema, config, network)
+    if reporting is not None:
+        reporting.say(*plan.findings)
     draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
     if plan.settings.architecture is not None:
         draft = _trained(draft, panel, plan, config, reporting)
-    verdict = verdict_of(draft, panel, plan)
+    verdict = verdict_of(draft, panel, plan.parts, plan.reason)
     fitted = replace(draft, verdict=verdict)
     if fitted.network is not None and config.refit:
         fitted = _refitted(fitted, panel, plan, config, reporting)
-    return Fit(fitted, plan.findings + _decisions(fitted))
+    decisions = _decisions(fitted)
+    if reporting is not None:
+        reporting.say(*decisions)
+    return Fit(fitted, plan.findings + decisions)
 
 
 def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) -> Plan:
@@ -199,67 +204,7 @@ def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut
     units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[
         series
     ]
-    units = np.where(np.isfinite(units) & (units > 0), units, 1.0)[:, None]
-    return metrics.pinball(y / units, quantiles / units[..., None], levels=settings.levels)
-
-
-def seasonal_scales(panel: Panel, schema: Schema) -> np.ndarray:
-    """Mean in-sample error of the seasonal naive forecast of each series, [S]: the unit of MASE."""
-    return metrics.seasonal_scale(panel.values[:, 0].astype(np.float64), schema.season_length, indptr=panel.indptr)
-
-
-def verdict_of(draft: Fitted, panel: Panel, plan: Plan) -> Verdict:
-    """Forecast every verdict window by every rung from the rows before it, and judge."""
-    parts, horizon, levels = plan.parts, plan.settings.horizon, plan.settings.levels
-    units = seasonal_scales(take_rows(panel, np.zeros_like(parts.verdict), parts.verdict), draft.schema)
-    rungs = [*BASELINES, *([NETWORK] if draft.network is not None else [])]
-    errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs}
-    inside: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs}
-    series, origins = [], []
-    for origin in range(int(parts.num_verdict.max(initial=0))):
-        members = np.flatnonzero(parts.num_verdict > origin)
-        cuts = np.zeros_like(parts.verdict)
-        cuts[members] = parts.verdict[members] + origin * parts.stride
-        history = select(take_rows(panel, np.zeros_like(cuts), cuts), members)
-        y = targets(panel, members, cuts[members], horizon)
-        y[np.isnan(history_levels(history))] = np.nan  # nothing seen yet: not scored for anybody
-        for rung in rungs:
-            answer = predict(draft, history, horizon, rung)
-            sums = metrics.scaled_absolute_errors(y, answer.at(levels, 0.5), scale=units[members])
-            errors[rung].append(sums.per_window())
-            held = (y >= answer.quantiles[..., 0]) & (y <= answer.quantiles[..., -1])
-            inside[rung].append(np.where(np.isnan(y), np.nan, held))
-        series.append(members)
-        origins.append(np.full(len(members), origin))
-    joined = {rung: np.concatenate(e) for rung, e in errors.items()} if series else {}
-    everything = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (series, origins)]
-    verdict = ladder.judge(joined, *everything, num_rows=draft.schema.num_rows, reason=plan.reason)
-    if verdict.num_windows < sizing.MIN_VERDICT_WINDOWS:
-        return verdict
-    return ladder.with_coverage(verdict, np.concatenate(inside[verdict.answer]), round(levels[-1] - levels[0], 6))
-
-
-def select(panel: Panel, members: np.ndarray) -> Panel:
-    """The panel of the series `members` alone; the calendar is shared."""
-    lengths = panel.lengths[members]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
-    ids = tuple(panel.ids[s] for s in members)
-    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start[members], ids=ids)
-
-
-def targets(panel: Panel, series: np.ndarray, cut: np.ndarray, horizon: int) -> np.ndarray:
-    """The `horizon` values from row `cut` of each series on, [N, H] float64; NaN beyond its end."""
-    rows = cut[:, None] + np.arange(horizon)
-    inside = rows < panel.lengths[series][:, None]
-    flat = np.where(inside, panel.indptr[series][:, None] + rows, 0)
-    return np.where(inside, panel.values[flat, 0], np.nan).astype(np.float64)
-
-
-def history_levels(panel: Panel) -> np.ndarray:
-    """1.0 for a series with any value, NaN for one without, [S]."""
-    seen = np.add.reduceat(np.r_[~np.isnan(panel.values[:, 0]), False].astype(np.int64), panel.indptr[:-1])
-    return np.where((panel.lengths > 0) & (seen > 0), 1.0, np.nan)
+    return metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
 
 
 def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:

@@ -13,13 +13,13 @@ import pandas as pd
 from tsattn import fitting, store
 from tsattn.config import FitConfig, ReadConfig, check_horizon
 from tsattn.data import calendar
-from tsattn.data.findings import DataError, Finding
+from tsattn.data.findings import DataError, Findings
 from tsattn.data.frame import Frame, to_frame, to_rows
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
-from tsattn.ladder import WORDS
 from tsattn.sizing import default_horizon
+from tsattn.verdict import WORDS
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -74,7 +74,7 @@ class Forecaster:
         frame, fit = fit_rows(rows, reading, config, network=network, reporting=reporting)
         self.read_, self.rows_, self.config_ = reading, rows, config
         self.fitted_: Fitted = fit.fitted
-        self.findings_: list[Finding] = [*frame.findings, *fit.findings]
+        self.findings_ = Findings([*frame.findings, *fit.findings])
         return self
 
     def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:
@@ -126,7 +126,7 @@ class Forecaster:
         """A fitted forecaster from a model folder; raises ModelFolderError. It forecasts as the saved one did, to the bit."""
         stored = store.load(folder)
         forecaster = cls(config=stored.config, horizon=stored.fitted.settings.horizon, seed=stored.config.seed)
-        forecaster.fitted_, forecaster.findings_ = stored.fitted, stored.findings
+        forecaster.fitted_, forecaster.findings_ = stored.fitted, Findings(stored.findings)
         forecaster.config_, forecaster.read_ = stored.config, stored.read
         return forecaster
 
@@ -210,7 +210,8 @@ def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:
 
 def fit_config_of(config: Any) -> FitConfig:
     """The `FitConfig` part of a command's configuration."""
-    return FitConfig(**{name: getattr(config, name) for name in FitConfig.__dataclass_fields__ if hasattr(config, name)})
+    given = {name: getattr(config, name) for name in FitConfig.__dataclass_fields__ if hasattr(config, name)}
+    return FitConfig(**{name: value for name, value in given.items() if value is not None})
 
 
 def fit_rows(
@@ -218,6 +219,8 @@ def fit_rows(
 ) -> tuple[Frame, fitting.Fit]:
     """Frame and fit of these rows and nothing else."""
     frame = to_frame(rows, read)
+    if reporting is not None:
+        reporting.say(*frame.findings)
     num_rows = int(frame.df["y"].notna().to_numpy().sum())
     if num_rows == 0:
         raise DataError("there is no value to learn from: every value is missing")

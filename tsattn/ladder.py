@@ -1,140 +1,80 @@
-"""The verdict: whether to believe a model, from windows that nothing else has read, in words a person understands."""
+"""Which rung answers: every rung forecasts the verdict windows from the rows before them, and is judged.
+
+Letters: S series, N windows, H horizon.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
-from tsattn.bootstrap import paired_block_bootstrap
-from tsattn.sizing import MIN_VERDICT_WINDOWS
-
-FEW_SERIES = 10
-
-WORDS = {
-    "network": "the attention model",
-    "last_value": "the last value",
-    "seasonal_naive": "the seasonal naive forecast",
-    "drift": "the drift forecast",
-    "damped_mean": "the damped mean",
-    "window_mean": "the window mean",
-}
+from tsattn import metrics, verdict
+from tsattn.baselines import BASELINES
+from tsattn.data.panel import Panel, select, take_rows
+from tsattn.fitted import Fitted, Schema, predict
+from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
+from tsattn.verdict import NETWORK, Verdict
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Which rung answers and how sure that is. Errors are MASE: 1 is the mean in-sample error of the seasonal naive one."""
-
-    answer: str  # the rung that answers
-    decision: str  # use it | no clear difference | do not use it | cannot judge
-    text: str
-    num_windows: int = 0
-    mase: dict[str, float] = field(default_factory=dict)  # per rung, over the verdict windows
-    best_baseline: str | None = None
-    difference: float | None = None  # MASE of the network minus that of the best baseline
-    interval: tuple[float, float] | None = None  # 95 %, of the difference
-    coverage: float | None = None  # share of the held-out values inside the outermost interval of the answer
-    interval_level: float | None = None  # nominal share of that interval
-
-    def __str__(self) -> str:
-        return self.text
+def rungs_of(fitted: Fitted) -> list[str]:
+    """The naive forecasts, and the network where there is one."""
+    return [*BASELINES, *([NETWORK] if fitted.network is not None else [])]
 
 
-def judge(
-    errors: dict[str, np.ndarray],
-    series: np.ndarray,
-    origin: np.ndarray,
-    *,
-    num_rows: int,
-    reason: str = "",
-    network: str = "network",
-) -> Verdict:
-    """The verdict on per-window scaled errors, {rung: [N]}, NaN where a window cannot be scored.
+def seasonal_scales(panel: Panel, schema: Schema) -> np.ndarray:
+    """Mean in-sample error of the seasonal naive forecast of each series, [S], the unit of MASE.
 
-    The network answers when its mean error is below that of the best baseline; "use it" needs the paired bootstrap interval of
-    the difference clear of zero. `reason` says why no network was trained, where none was.
+    Where it is zero (a season that repeats to the bit) or unknown, the error of the last value takes its place, and 1 where the
+    series does not move at all: such a series is judged, not left out.
     """
-    scored = np.all([np.isfinite(e) for e in errors.values()], axis=0) if errors else np.zeros(0, bool)
-    num = int(scored.sum())
-    mase = {name: float(e[scored].mean()) for name, e in errors.items()} if num else {}
-    names = [name for name in mase if name != network]
-    best = min(names, key=lambda name: mase[name]) if names else None
-    if num < MIN_VERDICT_WINDOWS or best is None:
-        return _cannot_judge(num, mase, num_rows, reason)
-    if network not in mase:
-        text = (
-            f"{reason}{WORDS[best].capitalize()} answers: of the naive forecasts it had the smallest error on {_windows(num)} "
-            f"(MASE {mase[best]:.2f})."
-        )
-        return Verdict(best, "cannot judge", text, num, mase, best)
-    difference = mase[network] - mase[best]
-    low, high = difference_interval(errors[network][scored] - errors[best][scored], series[scored], origin[scored])
-    decision = "use it" if high < 0 else "do not use it" if low > 0 else "no clear difference"
-    answer = network if difference < 0 else best
-    text = _sentence(decision, answer, best, mase, num, (low, high), network)
-    return Verdict(answer, decision, text, num, mase, best, difference, (low, high))
+    values = panel.values[:, 0].astype(np.float64)
+    scale = metrics.seasonal_scale(values, schema.season_length, indptr=panel.indptr)
+    steps = metrics.seasonal_scale(values, 1, indptr=panel.indptr)
+    scale = np.where(scale > 0, scale, steps)
+    return np.where(scale > 0, scale, 1.0)
 
 
-def difference_interval(
-    difference: np.ndarray, series: np.ndarray, origin: np.ndarray, block_length: int = 1
-) -> tuple[float, float]:
-    """95 % interval of the mean paired difference [N]: over origins and, for a panel, over series.
+def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> Verdict:
+    """The verdict on the windows of the verdict part. `draft` is fitted on the rows before it; nothing has read these windows.
 
-    A handful of series is all that its owner has, not a sample of more: there the origins alone are drawn.
+    `reason` says why no network was trained, where none was.
     """
-    num_series, num_origins = len(np.unique(series)), len(np.unique(origin))
-    if num_series < FEW_SERIES and num_origins >= MIN_VERDICT_WINDOWS:
-        series = np.zeros_like(series)
-    low, high = paired_block_bootstrap(difference, series=series, origin=origin, block_length=block_length)
-    return float(low), float(high)
-
-
-def _sentence(
-    decision: str, answer: str, best: str, mase: dict[str, float], num: int, interval: tuple[float, float], network: str
-) -> str:
-    compared = (
-        f"On {_windows(num)} its error was MASE {mase[network]:.2f}, against {mase[best]:.2f} of {WORDS[best]}, the best naive "
-        f"forecast (difference {mase[network] - mase[best]:+.2f}, 95 % interval {interval[0]:+.2f} to {interval[1]:+.2f})."
+    horizon, levels = draft.settings.horizon, draft.settings.levels
+    nothing = np.zeros_like(parts.verdict)
+    units = seasonal_scales(take_rows(panel, nothing, parts.verdict), draft.schema)
+    errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs_of(draft)}
+    inside: dict[str, list[np.ndarray]] = {rung: [] for rung in errors}
+    series, origins = [nothing[:0]], [nothing[:0]]
+    for origin in range(int(parts.num_verdict.max(initial=0))):
+        members = np.flatnonzero(parts.num_verdict > origin)
+        cuts = parts.verdict + origin * parts.stride
+        history = select(take_rows(panel, nothing, np.where(parts.num_verdict > origin, cuts, 0)), members)
+        y = targets(panel, members, cuts[members], horizon)
+        y[~seen_anything(history)] = np.nan  # not scored for anybody
+        for rung in errors:
+            answer = predict(draft, history, horizon, rung)
+            errors[rung].append(metrics.scaled_absolute_errors(y, answer.at(levels, 0.5), scale=units[members]).per_window())
+            held = (y >= answer.quantiles[..., 0]) & (y <= answer.quantiles[..., -1])
+            inside[rung].append(np.where(np.isnan(y), np.nan, held))
+        series.append(members)
+        origins.append(np.full(len(members), origin))
+    joined = {rung: np.concatenate(found) for rung, found in errors.items() if found}
+    judged = verdict.judge(
+        joined, np.concatenate(series), np.concatenate(origins), num_rows=draft.schema.num_rows, reason=reason
     )
-    if decision == "use it":
-        share = 1 - mase[network] / mase[best] if mase[best] > 0 else math.nan
-        return f"Use the attention model. {compared} It is {share:.0%} more accurate."
-    if decision == "do not use it":
-        return (
-            f"Do not use the attention model: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
-        )
-    return f"No clear difference between the attention model and a naive forecast; {WORDS[answer]} answers. {compared}"
+    if judged.num_windows < MIN_VERDICT_WINDOWS:
+        return judged
+    return verdict.with_coverage(judged, np.concatenate(inside[judged.answer]), round(levels[-1] - levels[0], 6))
 
 
-def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str) -> Verdict:
-    """Too few windows: the last value under three rows, else the damped mean."""
-    answer = "last_value" if num_rows < 3 else "damped_mean"
-    text = (
-        f"Cannot judge: {_windows(num)}, {MIN_VERDICT_WINDOWS} are needed. {reason}{WORDS[answer].capitalize()} answers, "
-        f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}: take it as a rough guess."
-    )
-    return Verdict(answer, "cannot judge", text, num, mase)
+def targets(panel: Panel, series: np.ndarray, cut: np.ndarray, horizon: int) -> np.ndarray:
+    """The `horizon` values from row `cut` of each series on, [N, H] float64; NaN beyond its end."""
+    rows = cut[:, None] + np.arange(horizon)
+    inside = rows < panel.lengths[series][:, None]
+    flat = np.where(inside, panel.indptr[series][:, None] + rows, 0)
+    return np.where(inside, panel.values[flat, 0], np.nan).astype(np.float64)
 
 
-def _windows(num: int) -> str:
-    return f"{num:,} held-out window{'s' * (num != 1)}"
-
-
-def with_coverage(verdict: Verdict, inside: np.ndarray, level: float) -> Verdict:
-    """The verdict with the share of held-out values that the interval of the answer held (`inside`, NaN = not scored)."""
-    from dataclasses import replace
-
-    scored = np.isfinite(inside)
-    if not scored.any():
-        return verdict
-    share = float(inside[scored].mean())
-    text = f"{verdict.text} Its {level:.0%} interval held {share:.0%} of {int(scored.sum()):,} held-out values."
-    return replace(verdict, coverage=share, interval_level=level, text=text)
-
-
-def from_dict(values: dict[str, Any]) -> Verdict:
-    """A verdict read back from JSON."""
-    interval = values.get("interval")
-    return Verdict(**{**values, "interval": tuple(interval) if interval else None})
+def seen_anything(panel: Panel) -> np.ndarray:
+    """Whether a series has any value, bool [S]."""
+    before = np.concatenate([[0], np.cumsum(~np.isnan(panel.values[:, 0]))])
+    return before[panel.indptr[1:]] > before[panel.indptr[:-1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tsattn.cli import check_table_path, run, show_table, table_of, write_table
@@ -22,8 +23,10 @@ def main(config: PredictConfig) -> None:
 
     if config.load is not None:
         forecaster = Forecaster.load(config.load)
-        if config.read != ReadConfig():
-            forecaster.read_ = config.read
+        if config.quantiles is not None:
+            raise ValueError("quantiles= are fixed by training: give them to python -m tsattn.train, or leave load= out")
+        given = {name: value for name, value in asdict(config.read).items() if value != getattr(ReadConfig(), name)}
+        forecaster.read_ = replace(forecaster.read_, **given)
     else:
         forecaster = Forecaster(config=fit_config_of(config))
         forecaster.fit_naive(data, read=config.read)
@@ -33,16 +36,17 @@ def main(config: PredictConfig) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         table = forecaster.predict(data, horizon=config.horizon)
-    for warning in caught:
-        print(f"! {warning.message}", file=sys.stderr)
+        figure = forecaster.plot(data, horizon=config.horizon) if config.plot is not None else None
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"! {message}", file=sys.stderr)
     print(show_table(table))
     print(f"\n{forecaster.verdict_}")
     if config.output is not None:
         write_table(table, config.output)
         print(f"table: {config.output}")
-    if config.plot is not None:
+    if figure is not None and config.plot is not None:
         Path(config.plot).parent.mkdir(parents=True, exist_ok=True)
-        forecaster.plot(data, horizon=config.horizon).savefig(config.plot)
+        figure.savefig(config.plot)
         print(f"picture: {config.plot}")
 
 

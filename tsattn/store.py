@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tsattn import ladder
+from tsattn import verdict
 from tsattn.config import MODEL_CONFIGS, FitConfig, ReadConfig, TrainerConfig
 from tsattn.data.findings import Finding
 from tsattn.fitted import Fitted, Schema, Settings, build_network
@@ -100,7 +100,7 @@ def load(folder: str | os.PathLike[str]) -> Stored:
     try:
         settings, schema = _settings(described["settings"]), Schema(**_tuples(described["schema"]))
         config = _fit_config(described["fit"])
-        fitted = Fitted(schema, settings, ladder.from_dict(described["verdict"]))
+        fitted = Fitted(schema, settings, verdict.from_dict(described["verdict"]))
         if settings.architecture is not None:
             network = build_network(settings, len(schema.features))
             network.load_state_dict(tensors_from_bytes(contents["model.safetensors"]))
@@ -108,7 +108,11 @@ def load(folder: str | os.PathLike[str]) -> Stored:
         findings = [Finding(**finding) for finding in _json(source, "findings.json", contents["findings.json"])]
         return Stored(fitted, config, ReadConfig(**described["read"]), findings)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as problem:
-        raise ModelFolderError(f"{source}: the model cannot be rebuilt from its files ({problem})") from problem
+        reason = " ".join(str(problem).split())[:300]
+        raise ModelFolderError(
+            f"{source}: the model cannot be rebuilt from its files; was it saved by another version of tsattn? Train again. "
+            f"({reason})"
+        ) from problem
 
 
 def to_json(value: Any) -> bytes:

@@ -25,8 +25,6 @@ def main(config: TrainConfig) -> None:
     forecaster = Forecaster(config=fit_config_of(config))
     started = time.perf_counter()
     forecaster.fit(data, read=config.read, reporting=Reporting(folder, console))
-    for finding in forecaster.findings_:
-        console.print(str(finding), markup=False)
     forecaster.save(folder)
     store.write_file(folder / "train.json", store.to_json(asdict(config)))
     console.print(f"\n{show_table(forecaster.predict())}\n", markup=False)

@@ -26,5 +26,12 @@ class Finding:
         return f"{mark} {self.topic}: {self.message}" + (f"  [{self.override}]" if self.override else "")
 
 
+class Findings(list[Finding]):
+    """Findings in order; shown one per line, as in the last line of a notebook cell."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+
 class DataError(ValueError):
     """The table cannot be used as it is. The message names every problem found and how to mend it."""

@@ -42,6 +42,15 @@ def take_rows(panel: Panel, first: np.ndarray, last: np.ndarray) -> Panel:
     return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start + first)
 
 
+def select(panel: Panel, members: np.ndarray) -> Panel:
+    """The panel of the series `members` alone; the calendar is shared."""
+    lengths = panel.lengths[members]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    ids = tuple(panel.ids[s] for s in members)
+    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start[members], ids=ids)
+
+
 def right_aligned(panel: Panel, length: int) -> np.ndarray:
     """The last `length` rows of each series, [S, length, V] float32, short series padded with NaN on the left."""
     offsets = np.arange(length) - length  # -length .. -1

@@ -82,6 +82,12 @@ class Reporting(NamedTuple):
     folder: Path | None = None
     console: Console | None = None
 
+    def say(self, *lines: object) -> None:
+        """Print each on a line of its own, as it is."""
+        if self.console is not None:
+            for line in lines:
+                self.console.print(str(line), markup=False)
+
 
 def train(
     model: nn.Module,
