@@ -30,7 +30,7 @@ def main(config: BacktestConfig) -> None:
         reporting=Reporting(None, console),
     )
     for fold in result.folds:
-        console.print(f"fitted on rows up to {fold['cutoff']}: weights {fold['weights_sha256']}", markup=False)
+        console.print(f"fitted on rows up to {fold['cutoff']}, weights {(fold['weights_sha256'] or 'none')[:16]}", markup=False)
         console.print(f"  {fold['verdict']['text']}", markup=False)
     console.print(f"\n{show_table(result.scores)}\n\n{result.text}", markup=False)
     if config.output is not None:

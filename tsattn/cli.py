@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,16 @@ def _hydra_reason(problem: Exception) -> str:
     if override and override not in texts[0]:
         texts = [override, *texts]
     noise = ("full_key:", "object_type=", "To append to your config", "See https://hydra.cc")
+    unknown = re.search(r"Key '([^']*)' not in '(\w+)'", " ".join(texts))
+    if unknown is not None and hasattr(settings, unknown[2]):
+        return _unknown_setting(unknown[1], list(getattr(settings, unknown[2]).__dataclass_fields__))
     lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
     return "; ".join(dict.fromkeys(line.rstrip(".;") for line in lines if line and not line.startswith(noise)))
+
+
+def _unknown_setting(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"there is no setting {name!r}" + (f": did you mean {close[0]!r}?" if close else f" among {', '.join(known)}")
 
 
 def _one_line(text: str) -> str:
@@ -120,6 +129,8 @@ def quote(argument: str) -> str:
     `input=a(1).csv` becomes `input='a(1).csv'`; `~` is expanded in paths; `null` and quoted values stay what they are, and in
     `read.time=[a,b]` the names are quoted one by one.
     """
+    if re.match(r"values=[^\[]*,", argument):
+        return f"values=[{argument.removeprefix('values=')}]"
     match = QUOTED.fullmatch(argument)
     if match is None:
         return argument
@@ -145,6 +156,8 @@ def table_of(config: Any) -> Any:
     """What the command reads: `values=`, `input=` or the dataset; a ValueError names the choices when there is none."""
     values = getattr(config, "values", None)
     if values is not None:
+        if not isinstance(values, list):
+            raise ValueError(f"values={values!r} must be a list of numbers, for example values=[2,5,10,6,8]")
         if config.input is not None:
             raise ValueError("values= and input= exclude each other: give one of them")
         return values

@@ -15,6 +15,7 @@ import pandas as pd
 from tsattn import fitting, metrics, store, verdict
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
+from tsattn.data import calendar
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.read import Rows
@@ -122,7 +123,7 @@ def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str
     settings = asdict(fit.fitted.settings)
     settings["details"] = {k: v for k, v in settings["details"].items() if k != "seconds"}
     return {
-        "cutoff": str(cutoff.max()),
+        "cutoff": calendar.written(cutoff.max()),
         "weights_sha256": store.weights_sha256(fit.fitted),
         "settings": settings,
         "schema": asdict(fit.fitted.schema),
@@ -210,10 +211,12 @@ def summary(windows: list[Window], scaled: tuple[dict[str, np.ndarray], np.ndarr
     errors, series, origin = scaled
     expected = sum(int(np.isfinite(w.y).any(axis=1).sum()) for w in windows)
     usable = np.isfinite(errors[ANSWER])
-    text = f"{int(usable.sum()):,} of {expected:,} windows scored"
+    text = f"{int(usable.sum()):,} of {expected:,} windows scored, from {len(windows)} cut-off{'s' * (len(windows) != 1)}"
     if usable.sum() < MIN_VERDICT_WINDOWS:
         return f"{text}: too few to judge."
     best = min(BASELINES, key=lambda rung: errors[rung][usable].mean())
+    if np.array_equal(errors[ANSWER][usable], errors[best][usable]):
+        return f"{text}: the answer is {verdict.WORDS[best]}, MASE {errors[best][usable].mean():.3f}, the best naive forecast."
     difference = (errors[ANSWER] - errors[best])[usable]
     low, high = verdict.difference_interval(difference, series[usable], origin[usable], block_length)
     ours, theirs = errors[ANSWER][usable].mean(), errors[best][usable].mean()

@@ -68,7 +68,7 @@ def whole_range(stamps: Any, bins: Bins, findings: list[Finding], override: str)
     periods = int(sides[1] - sides[0]), int(sides[3] - sides[2])
     slack = [max(DAY if date_only else 0, period // 24) for period in periods]
     keep = 0 if early <= slack[0] else 1, last if late <= slack[1] else last - 1
-    partial = [str(edges[i])[:19] for i, dropped in ((0, keep[0] > 0), (2, keep[1] < last)) if dropped]
+    partial = [calendar.written(edges[i]) for i, dropped in ((0, keep[0] > 0), (2, keep[1] < last)) if dropped]
     if not partial:
         return keep
     if keep[0] > keep[1]:

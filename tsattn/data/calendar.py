@@ -118,6 +118,13 @@ def canonical(freq: str) -> str:
 # ---- stamps <-> ordinals ----------------------------------------------------------------------------------------------
 
 
+def written(stamp: Any) -> str:
+    """A stamp in words, without a clock where it is midnight of its zone."""
+    if not isinstance(stamp, pd.Timestamp):
+        return str(stamp)
+    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else str(stamp)
+
+
 def wall(stamps: pd.Index) -> np.ndarray:
     """Wall-clock nanoseconds since 1970 of a DatetimeIndex, zone dropped: int64 [N]."""
     index = pd.DatetimeIndex(stamps)

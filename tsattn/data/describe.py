@@ -24,18 +24,14 @@ def stamp_values(ds: Any) -> np.ndarray:
     return ds.to_numpy(dtype=np.int64) if ds.dtype == "int64" else calendar.instants(pd.DatetimeIndex(ds))
 
 
-def written(stamp: Any) -> str:
-    """A stamp in words, without a clock where it is midnight."""
-    if not isinstance(stamp, pd.Timestamp):
-        return str(stamp)
-    return f"{stamp:%Y-%m-%d}" if stamp.tz is None and stamp == stamp.normalize() else str(stamp)
-
-
 def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
     """The first five rows by id (where there are several) and time."""
     ids, stamps = df["unique_id"], df["ds"]
     several = ids.iloc[0] != ids.iloc[-1]
-    return [f"{ids.iloc[row]} at {written(stamps.iloc[row])}" if several else written(stamps.iloc[row]) for row in rows[:5]]
+    return [
+        f"{ids.iloc[row]} at {calendar.written(stamps.iloc[row])}" if several else calendar.written(stamps.iloc[row])
+        for row in rows[:5]
+    ]
 
 
 def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> None:
@@ -112,7 +108,7 @@ def report_series(
     config: ReadConfig,
     findings: list[Finding],
 ) -> None:
-    span = f"{written(df['ds'].min())} to {written(df['ds'].max())}"
+    span = f"{calendar.written(df['ds'].min())} to {calendar.written(df['ds'].max())}"
     rows = str(lengths[0]) if len(set(lengths.tolist())) == 1 else f"{lengths.min()} to {lengths.max()}"
     details = {"series": len(ids), "rows": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
     noun = "series" if len(ids) == 1 else "series, each"
