@@ -55,7 +55,9 @@ class Forecaster:
         self.seed = seed
 
     def fit(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None, reporting: Any = None) -> Forecaster:
-        """Learn from a file, frame, Series, array or list; returns self. `reporting` is a `training.fit.Reporting`.
+        """Learn from a file, frame, Series, array or list; returns self. `reporting=True` prints findings and progress.
+
+        `read` says how the table is read (`ReadConfig`, or a dict of its fields); `reporting` may be a `training.fit.Reporting`.
 
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
@@ -71,7 +73,7 @@ class Forecaster:
         """What an earlier fit left stays as it is until this one has succeeded."""
         reading, config = read_config(read), self._fit_config()
         rows = to_rows(data, reading)
-        frame, fit = fit_rows(rows, reading, config, network=network, reporting=reporting)
+        frame, fit = fit_rows(rows, reading, config, network=network, reporting=make_reporting(reporting))
         self.read_, self.rows_, self.config_ = reading, rows, config
         self.fitted_: Fitted = fit.fitted
         self.findings_ = Findings([*frame.findings, *fit.findings])
@@ -96,7 +98,9 @@ class Forecaster:
         from tsattn.evaluation import backtest
 
         rows, read = self._rows(data)
-        self.backtest_ = backtest(rows, read, self._fit_config(), windows=windows, step=step, refit=refit, reporting=reporting)
+        self.backtest_ = backtest(
+            rows, read, self._fit_config(), windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
+        )
         return self.backtest_.table
 
     def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
@@ -195,6 +199,17 @@ class OutputNames(NamedTuple):
     id: str | None  # None: one series that had no id
     time: str
     value: str
+
+
+def make_reporting(reporting: Any) -> Any:
+    """True as a report to the terminal or notebook; anything else as it is. None and False are silent."""
+    if reporting is not True:
+        return reporting or None
+    from rich.console import Console
+
+    from tsattn.training.fit import Reporting
+
+    return Reporting(None, Console(highlight=False, soft_wrap=True))
 
 
 def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:
