@@ -1,0 +1,258 @@
+"""The house: who may import whom, and that every configuration composes."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+import tsattn
+from tsattn import config as settings
+
+ROOT = Path(tsattn.__file__).parent
+COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
+PANDAS = {f"tsattn.data.{name}" for name in ("read", "frame", "calendar", "times", "columns", "load", "bins", "describe")} | {
+    f"tsattn.{name}" for name in ("forecaster", "evaluation", "plot")
+}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = ["tsattn", *path.relative_to(ROOT).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text())
+    return found
+
+
+def statements(node: ast.AST, *, inside_functions: bool):
+    """All statements below `node` that run; `if TYPE_CHECKING` does not."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            continue
+        if not inside_functions and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        yield child
+        yield from statements(child, inside_functions=inside_functions)
+
+
+def imports(name: str, *, inside_functions: bool = True) -> set[str]:
+    """Dotted names that a module imports: `from a import b` gives a.b where that is a module of ours, else a."""
+    found = set()
+    for node in statements(modules()[name], inside_functions=inside_functions):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            assert node.module is not None
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= whole & set(modules()) or {node.module}
+    return found
+
+
+def importers(library: str) -> set[str]:
+    return {name for name in modules() if any(target.split(".")[0] == library for target in imports(name))}
+
+
+# ---- fences ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_reader_of_imports_sees_what_there_is():
+    assert {"numpy", "pandas", "tsattn.fitting", "tsattn.store", "tsattn.config"} <= imports("tsattn.forecaster")
+    assert "tsattn.plot" in imports("tsattn.forecaster")
+    assert "tsattn.plot" not in imports("tsattn.forecaster", inside_functions=False)
+    assert "tsattn.data.frame" not in imports("tsattn.data.panel")  # under TYPE_CHECKING
+    assert len(modules()) > 30
+
+
+def test_hydra_is_known_to_the_commands_and_their_helper_alone():
+    assert importers("hydra") | importers("omegaconf") <= {"tsattn.cli", *(f"tsattn.{name}" for name in COMMANDS)}
+    assert importers("hydra") == {"tsattn.cli"}
+
+
+def test_lightning_is_known_to_training_alone():
+    users = importers("pytorch_lightning") | importers("lightning") | importers("lightning_fabric")
+    assert users
+    assert all(name.startswith("tsattn.training.") for name in users)
+
+
+def test_pandas_is_known_to_tables_alone():
+    assert importers("pandas") <= PANDAS
+
+
+def test_other_libraries_stay_where_they_belong():
+    assert importers("matplotlib") <= {"tsattn.plot"}
+    assert importers("sklearn") == set()
+    assert importers("pyarrow") <= {
+        f"tsattn.data.{name}" for name in ("read", "columns", "load", "text", "numbers", "times", "bins")
+    }
+    assert importers("safetensors") <= {"tsattn.store"}
+    assert importers("yaml") | importers("pickle") | importers("polars") == set()
+
+
+@pytest.mark.parametrize("part", ["tsattn.nn", "tsattn.models"])
+def test_tensors_know_no_table_no_yaml_and_no_training(part):
+    allowed = ("tsattn.nn", "tsattn.models", "tsattn.config")
+    outside = {
+        "torch",
+        "numpy",
+        "einops",
+        "jaxtyping",
+        "scipy",
+        "math",
+        "typing",
+        "collections",
+        "__future__",
+        "dataclasses",
+        "functools",
+    }
+    for name in modules():
+        if name.startswith(part):
+            ours = {target for target in imports(name) if target.startswith("tsattn")}
+            assert all(target.startswith(allowed) for target in ours), name
+            assert {target.split(".")[0] for target in imports(name) - ours} <= outside, name
+
+
+def test_settings_know_nothing():
+    assert imports("tsattn.config") <= {"__future__", "dataclasses", "typing"}
+
+
+def test_the_package_itself_loads_only_the_standard_library():
+    assert imports("tsattn", inside_functions=False) <= {"__future__", "importlib", "typing"}
+
+
+def test_no_module_imports_a_command():
+    commands = {f"tsattn.{name}" for name in COMMANDS}
+    for name in modules():
+        assert not imports(name) & commands, name
+        if name not in commands:
+            assert "tsattn.cli" not in imports(name), name
+
+
+def test_the_corridor_does_not_reach_back():
+    for name in modules():
+        if name.startswith("tsattn.data"):
+            assert all(
+                target.startswith(("tsattn.data", "tsattn.config")) for target in imports(name) if target.startswith("tsattn")
+            )
+        if not name.startswith("tsattn.data"):
+            continue
+        assert "torch" not in {target.split(".")[0] for target in imports(name)} or name == "tsattn.data.windows"
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    edges = {name: imports(name, inside_functions=False) & set(modules()) - {name} for name in modules()}
+    done: set[str] = set()
+    while True:
+        free = {name for name in edges if name not in done and edges[name] <= done}
+        if not free:
+            break
+        done |= free
+    assert done == set(edges), f"a circle among {sorted(set(edges) - done)}"
+
+
+# ---- configurations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def composed():
+    """`composed("train", "seed=3")`: the settings object that the command would get."""
+    store = ConfigStore.instance()
+    for name, schema in COMMANDS.items():
+        store.store(name=f"{name}_schema", node=schema)
+    for name, schema in settings.MODEL_CONFIGS.items():
+        store.store(group="schema", name=name, node=schema)
+    with initialize_config_module("tsattn.conf", version_base="1.3"):
+        yield lambda name, *overrides: OmegaConf.to_object(compose(name, overrides=list(overrides)))
+
+
+def choices(group: str) -> list[str]:
+    names = [item.name for item in (resources.files("tsattn.conf") / group).iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_file_of_each_command_composes_into_its_dataclass(composed, name):
+    assert type(composed(name)) is COMMANDS[name]
+    assert f"{name}" in choices("")
+
+
+@pytest.mark.parametrize("name", ["train", "backtest"])
+@pytest.mark.parametrize("group", ["dataset", "model", "trainer", "experiment"])
+def test_every_choice_of_every_group_composes(composed, name, group):
+    assert choices(group)
+    for choice in choices(group):
+        config = composed(name, f"{group}={choice}")
+        if group in ("dataset", "model"):
+            assert getattr(config, group).name == choice
+        if group == "trainer":
+            assert config.trainer.accelerator == choice
+
+
+def test_every_architecture_can_be_chosen():
+    assert choices("model") == sorted(settings.MODEL_CONFIGS)
+
+
+def test_yaml_states_differences_only(composed):
+    assert composed("train", "dataset=csv", "model=encoder", "trainer=auto") == settings.TrainConfig()
+    assert composed("predict") == settings.PredictConfig()
+    assert composed("backtest") == settings.BacktestConfig()
+    assert composed("train", "model=patch").model == settings.PatchConfig()
+
+
+def leaves(schema: type, prefix: str = ""):
+    """(dotted name, value) of every field with its default."""
+    default = schema()
+    for field in fields(schema):
+        value = getattr(default, field.name)
+        if is_dataclass(value):
+            yield from leaves(type(value), f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", value
+
+
+TEXT = ("id", "time", "value", "sep", "decimal", "thousands", "encoding", "date_format", "tz", "count_per", "path", "sha256")
+NEEDS = {"model.d_model": 8, "quantiles": [0.25, 0.5], "values": [1.5, 2.5]}  # what fits the other changed fields
+
+
+def other_than(name: str, value: object) -> object:
+    """A permitted value that differs from the default; for a choice among words the default itself."""
+    if name in NEEDS:
+        return NEEDS[name]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 2
+    if isinstance(value, float):
+        return value / 2 + 0.125
+    if value is None:
+        return "x y" if name.split(".")[-1] in (*TEXT, "input", "output", "load", "plot") else 4
+    return value
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_field_can_be_overridden_without_a_plus(composed, name):
+    changed = {key: other_than(key, value) for key, value in leaves(COMMANDS[name]) if key != "read.resample"}
+    text = [f"{key}={value}" for key, value in changed.items()]  # read.resample excludes read.count_per
+    config = composed(name, *text)
+    for key, value in changed.items():
+        found = config
+        for part in key.split("."):
+            found = getattr(found, part)
+        assert found == value, key
+    assert composed(name, "read.resample=MS").read.resample == "MS"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_no_field_is_called_is_refused(composed, name):
+    for override in ("horizn=3", "read.septum=x", "dataset.file=a"):
+        with pytest.raises(Exception, match=r"Could not override|Key '\w+' not in|not in struct"):
+            composed(name, override)

@@ -1,0 +1,108 @@
+"""The verdict windows: which rows a rung sees, and the errors it gets, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsattn import ladder
+from tsattn.data.panel import Panel
+from tsattn.fitted import Fitted, Prediction, Schema, Settings
+from tsattn.sizing import split_parts
+from tsattn.verdict import Verdict
+
+NAN = float("nan")
+
+
+def panel_of(*series: list[float]) -> Panel:
+    indptr = np.cumsum([0, *map(len, series)]).astype(np.int64)
+    values = np.concatenate(series).astype(np.float32)[:, None]
+    names = tuple(f"s{i}" for i in range(len(series)))
+    return Panel(values, indptr, np.zeros(len(series), np.int64), np.zeros((1, 0), np.float32), "D", names)
+
+
+def draft_of(panel: Panel, *, horizon: int = 2, season_length: int = 1) -> Fitted:
+    """A fit without a network."""
+    schema = Schema(None, None, None, "D", season_length, False, (), len(panel.ids), len(panel.values), "")
+    return Fitted(schema, Settings(horizon, 4, (0.1, 0.5, 0.9), (0.1, 0.5, 0.9), 0), Verdict("last_value", "cannot judge", ""))
+
+
+def verdict_of(panel: Panel, horizon: int = 2, **options) -> Verdict:
+    return ladder.verdict_of(draft_of(panel, horizon=horizon), panel, split_parts(panel.lengths, horizon), **options)
+
+
+def test_a_straight_line_is_answered_by_drift_with_errors_known_by_hand():
+    found = verdict_of(panel_of([float(t) for t in range(40)]), reason="No model was trained. ")
+    assert found.answer == "drift"
+    assert found.num_windows == 4  # 40 // 5 // 2
+    assert found.mase["drift"] == pytest.approx(0, abs=1e-5)
+    assert found.mase["last_value"] == pytest.approx(1.5)  # errors 1 and 2 in units of a step of 1
+    assert found.coverage == 1.0
+    assert found.text.startswith("No model was trained.")
+
+
+def test_each_window_is_forecast_from_the_rows_before_it_and_from_no_other(monkeypatch):
+    panel = panel_of([float(t) for t in range(100)], [float(-t) for t in range(5)], [float(t) for t in range(30)])
+    seen = []
+
+    def recorded(fitted, history, horizon, rung):
+        if rung == "last_value":
+            ends = history.indptr[1:] - 1
+            seen.append({name: int(history.values[end, 0]) for name, end in zip(history.ids, ends, strict=True)})
+        return Prediction(np.zeros((len(history.ids), horizon)), np.zeros((len(history.ids), horizon, 3)))
+
+    monkeypatch.setattr(ladder, "predict", recorded)
+    found = verdict_of(panel, horizon=5)
+    # 100 rows: 100 // 5 // 5 = 4 windows from row 80; 30 rows: 2 wanted of two series with room, from row 20; 5 rows: none
+    assert seen == [{"s0": 79, "s2": 19}, {"s0": 84, "s2": 24}, {"s0": 89}, {"s0": 94}]
+    assert found.num_windows == 6
+    # the errors are those of a forecast of 0, in units of a step of 1: the mean of the values themselves
+    expected = [np.mean(range(first, first + 5)) for first in (80, 20, 85, 25, 90, 95)]
+    assert found.mase["last_value"] == pytest.approx(np.mean(expected))
+
+
+def test_rows_of_the_verdict_part_do_not_change_the_unit_of_error():
+    quiet, loud = [float(t % 2) for t in range(40)], [float(t % 2) for t in range(40)]
+    loud[32:] = [100.0] * 8
+    one, other = verdict_of(panel_of(quiet)), verdict_of(panel_of(loud))
+    assert one.mase["last_value"] == pytest.approx(0.5)  # off by 0 and 1, the step before the cut being 1
+    assert other.mase["last_value"] == pytest.approx((99 + 99 + 0 + 0 + 0 + 0 + 0 + 0) / 8)
+
+
+def test_missing_values_and_series_not_begun_are_not_scored():
+    values = [float(t) for t in range(40)]
+    values[33] = NAN  # one of two steps of the first window, and the last row before the second
+    late = [NAN] * 38 + [7.0, 7.0]
+    found = verdict_of(panel_of(values, late))
+    assert found.num_windows == 4
+    assert found.mase["last_value"] == pytest.approx(
+        (1 + 2.5 + 1.5 + 1.5) / 4
+    )  # the last known value is two rows back in the second
+
+
+def test_targets_are_the_values_from_the_cut_on_and_nan_beyond_the_end():
+    panel = panel_of([0.0, 1.0, 2.0], [5.0, NAN, 6.0, 7.0])
+    found = ladder.targets(panel, np.array([0, 1, 0]), np.array([1, 0, 3]), 3)
+    np.testing.assert_array_equal(found, [[1, 2, NAN], [5, NAN, 6], [NAN, NAN, NAN]])
+
+
+def test_a_series_has_been_seen_when_it_holds_any_value():
+    panel = panel_of([NAN, NAN], [], [NAN, 1.0], [2.0], [NAN])
+    assert ladder.seen_anything(panel).tolist() == [False, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "season", "unit"),
+    [
+        ([0.0, 1.0, 3.0, 6.0], 1, 2.0),  # steps of 1, 2, 3
+        ([0.0, 1.0, 3.0, 6.0], 2, 4.0),  # 3 and 5
+        ([1.0, 5.0, 1.0, 5.0], 2, 4.0),  # a season without error: the steps take its place
+        ([3.0, 3.0, 3.0, 3.0], 1, 1.0),  # nothing moves
+        ([1.0, 4.0], 7, 3.0),  # shorter than a season
+        ([NAN, NAN], 1, 1.0),
+        ([0.0, NAN, 1.0, 3.0], 1, 2.0),  # known neighbours alone
+    ],
+)
+def test_the_unit_of_error_is_the_seasonal_naive_one_or_what_stands_in_for_it(values, season, unit):
+    panel = panel_of(values)
+    assert ladder.seasonal_scales(panel, draft_of(panel, season_length=season).schema).tolist() == pytest.approx([unit])
