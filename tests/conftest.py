@@ -36,10 +36,11 @@ def ragged_panel() -> Panel:
 
 @pytest.fixture(scope="session")
 def quick() -> Any:
-    """`quick(**changes)`: a FitConfig that trains for 20 steps, silently."""
+    """`quick(**changes)`: a FitConfig that trains for 20 steps on the CPU, silently."""
 
     def configured(*, head: str = "quantile", model: EncoderConfig | None = None, **changes: Any) -> FitConfig:
-        trainer = TrainerConfig(**{"max_steps": 20, "validate_every": 10, "warmup_steps": 5, **changes.pop("trainer", {})})
+        few = {"accelerator": "cpu", "max_steps": 20, "validate_every": 10, "warmup_steps": 5}
+        trainer = TrainerConfig(**{**few, **changes.pop("trainer", {})})
         return FitConfig(**{"horizon": 5, "model": model or EncoderConfig(head=head), "trainer": trainer, **changes})
 
     return configured

@@ -11,16 +11,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-import hydra
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from tsattn import cli
+from tsattn import cli, store
 from tsattn.config import BacktestConfig, PredictConfig, TrainConfig
 
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
@@ -132,25 +132,13 @@ def test_what_a_command_hands_on_is_the_plain_dataclass(composed):
 # ---- what Hydra must not read ------------------------------------------------------------------------------------------
 
 NAMES = [
-    "my data.csv",
-    "a(1).csv",
-    "données café.csv",
-    "date=2024.csv",
-    "a~b.csv",
+    "my données (1).csv",
+    "date=2024,a~b.csv",
     "2024",
-    "1e5",
-    "true",
     'it\'s "mine".csv',
-    "a,b.csv",
-    "{a: b}.csv",
-    "[1].csv",
-    "${oc.env:HOME}.csv",
-    "back\\slash.csv",
+    "[1]{a: b}.csv",
+    "${oc.env:HOME}#50%",
     "ends in \\",
-    "'quoted'x.csv",
-    "a#b.csv",
-    "50%.csv",
-    "数.csv",
 ]
 
 
@@ -163,21 +151,25 @@ def test_a_file_of_any_name_is_read_and_written(call, tmp_path, name):
     assert (tmp_path / "out" / name).exists()
 
 
+def value_of(argument: str) -> object:
+    """What Hydra and OmegaConf make of the value of an argument once it is quoted."""
+    override = OverridesParser.create().parse_override(cli.quote(argument))
+    return OmegaConf.to_container(OmegaConf.create({"value": override.value()}), resolve=True)["value"]
+
+
 @pytest.mark.parametrize("setting", ["input", "output", "load", "plot", "dataset.path", "read.sep", "read.id", "read.tz"])
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_quoting_brings_any_text_through_the_grammar_of_hydra(setting, text):
-    quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    if text == "null" or quotes or (setting in cli.PATHS and text.startswith("~")) or text.startswith("["):
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if text == "null" or quoted or (setting in cli.PATHS and text.startswith("~")) or text.startswith("["):
         return
-    parser = hydra.core.override_parser.overrides_parser.OverridesParser.create()
-    value = parser.parse_override(cli.quote(f"{setting}={text}")).value()
-    assert OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True) == {"value": text}
+    assert value_of(f"{setting}={text}") == text
 
 
-def test_null_and_quoted_values_stay_what_they_are(composed):
-    assert composed("predict", "input=null").input is None
-    assert composed("predict", "input='null'").input == "null"
-    assert composed("predict", 'input="a b.csv"').input == "a b.csv"
+def test_null_and_quoted_values_stay_what_they_are():
+    assert value_of("input=null") is None
+    assert value_of("input='null'") == "null"
+    assert value_of('input="a b.csv"') == "a b.csv"
 
 
 def test_a_tilde_is_the_home_folder_in_paths_alone(composed, monkeypatch, tmp_path):
@@ -206,9 +198,9 @@ def test_free_text_settings_of_reading_arrive_unharmed(composed):
     assert {name: getattr(read, name) for name in given} == given
 
 
-@pytest.mark.parametrize("sep", [",", ";", "|", ":", " ", "\t", "tab"])
-def test_a_separator_of_one_character_arrives_unharmed(composed, sep):
-    assert composed("train", f"read.sep={sep}").read.sep == sep
+@pytest.mark.parametrize("sep", [",", ";", "|", ":", " ", "\t", "tab", "#"])
+def test_a_separator_of_one_character_arrives_unharmed(sep):
+    assert value_of(f"read.sep={sep}") == sep
 
 
 def test_lists_of_columns_are_lists_of_names(composed):
@@ -241,13 +233,14 @@ def test_a_european_file_is_read_as_the_settings_say(call, tmp_path):
 # ---- training ----------------------------------------------------------------------------------------------------------
 
 
-def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_waves):
+def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_waves, trained):
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir()
     home.mkdir()
     two_waves.to_csv(work / "waves.csv", index=False)
+    same = ("trainer=cpu", "trainer.max_steps=20", "trainer.validate_every=10", "trainer.warmup_steps=5", "model.head=quantile")
     ended = shell(
-        "tsattn.train", "input=waves.csv", "horizon=5", "output=my run", "trainer.log_every=5", *SHORT, cwd=work, home=home
+        "tsattn.train", "input=waves.csv", "horizon=5", "output=my run", "trainer.log_every=5", *same, cwd=work, home=home
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
@@ -258,6 +251,8 @@ def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_wave
         *(f"my run/logs/{part}/metrics.csv" for part in ("quantile_head", "refit_on_all_rows")),
     }
     assert json.loads((work / "my run" / "train.json").read_text())["horizon"] == 5
+    manifest = json.loads((work / "my run" / "manifest.json").read_text())
+    assert manifest["sha256"]["model.safetensors"] == store.weights_sha256(trained.fitted_)  # of this process, same settings
     for words in ("the frequency is D", "the best naive forecast", "held-out windows", "the model is in my run"):
         assert words in ended.stdout
 
@@ -329,13 +324,11 @@ def test_a_parquet_forecast_holds_the_same_table(call, trained_folder, waves_csv
     assert binary["day"].dtype.kind == "M"
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_the_picture_is_drawn_where_it_is_asked_for(call, trained_folder, waves_csv, tmp_path, suffix):
-    ended = call("predict", "input=waves.csv", f"load={trained_folder}", f"plot=pictures/p.{suffix}")
+def test_the_picture_is_drawn_where_it_is_asked_for(call, trained_folder, waves_csv, tmp_path):
+    ended = call("predict", "input=waves.csv", f"load={trained_folder}", "plot=pictures/p.png")
     assert ended.code == 0, ended.err
-    start = (tmp_path / "pictures" / f"p.{suffix}").read_bytes()[:5]
-    assert start == {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[suffix]
-    assert files_below(tmp_path) == {"waves.csv", f"pictures/p.{suffix}"}
+    assert (tmp_path / "pictures" / "p.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert files_below(tmp_path) == {"waves.csv", "pictures/p.png"}
 
 
 def test_without_output_and_plot_a_prediction_writes_nothing(call, trained_folder, waves_csv, tmp_path):
@@ -378,23 +371,17 @@ def test_a_backtest_prints_the_scores_of_every_rung_and_writes_every_window(call
 
 USER_ERRORS = {
     "an unknown setting": ("train", ["horizn=7"], ["horizn"]),
-    "an unknown setting of a group": ("train", ["trainer.max_step=7"], ["max_step"]),
     "a word for a number": ("train", ["horizon=seven"], ["horizon", "seven"]),
-    "a fraction for a number": ("train", ["trainer.max_steps=1.5"], ["max_steps", "1.5"]),
     "a number out of range": ("train", ["horizon=0"], ["horizon=0", "1 or more"]),
     "an unknown model": ("train", ["model=lstm"], ["model", "lstm", "encoder", "patch"]),
     "an unknown data set": ("train", ["dataset=m4"], ["m4", "image_counts"]),
     "an unknown choice": ("train", ["read.missing=drop"], ["read.missing", "mask, zero, ffill"]),
-    "an unknown head": ("train", ["model.head=normal"], ["model.head", "negative_binomial"]),
     "a broken list": ("predict", ["values=[1,2"], ["values=[1,2"]),
-    "a list of words": ("predict", ["values=[a,b]"], ["numbers"]),
     "a setting without a value": ("train", ["horizon"], ["horizon"]),
     "a setting added by force": ("train", ["+extra=1"], ["+extra=1", "none can be added"]),
     "a missing file": ("predict", ["input=absent.csv"], ["absent.csv", "no such file"]),
-    "a missing file in training": ("train", ["input=absent.csv"], ["absent.csv", "no such file"]),
     "no input at all": ("predict", [], ["input=FILE"]),
     "values and a file": ("predict", ["values=[1,2]", "input=a.csv"], ["values=", "input="]),
-    "a folder as input": ("predict", ["input=."], ["folder"]),
     "a broken table": ("predict", ["input=broken.csv"], ["broken.csv"]),
     "a table without numbers": ("predict", ["input=words.csv"], ["no column of numbers", "read.value="]),
     "an empty file": ("predict", ["input=empty.csv"], ["empty.csv"]),
@@ -442,7 +429,7 @@ def test_a_training_that_breaks_down_is_code_3_and_leaves_no_model(call, tmp_pat
     assert not list(tmp_path.rglob("manifest.json"))
 
 
-@pytest.mark.parametrize("problem", [RuntimeError, KeyError, ZeroDivisionError, ValueError, TypeError, AssertionError])
+@pytest.mark.parametrize("problem", [KeyError, ValueError, TypeError])
 def test_a_bug_of_ours_is_code_1_with_a_traceback(call, problem):
     def task(config):
         raise problem("unforeseen")
@@ -471,7 +458,17 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     assert ended.stderr == ""
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code", "words"), [(signal.SIGINT, 130, "\ninterrupted\n"), (signal.SIGTERM, 143, "")])
+def test_a_signal_ends_a_command_with_its_code(call, sent, code, words):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert call("predict", task=lambda _: signal.raise_signal(sent)) == (code, "", words)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],  # seconds each
+)
 def test_a_signal_ends_training_with_its_code_and_without_a_model(tmp_path, two_waves, sent, code):
     two_waves.to_csv(tmp_path / "waves.csv", index=False)
     listening = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "  # pytest may run without it

@@ -361,10 +361,11 @@ def test_the_random_state_of_the_caller_has_no_say(two_waves, quick):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow  # Lightning is imported once more; tests/test_cli.py compares the weights of two processes too
 def test_another_process_gives_the_same_weights_and_leaves_the_random_state_of_python_alone(waves_csv, trained):
     code = (
         "import random, sys; from tsattn import EncoderConfig, FitConfig, Forecaster, TrainerConfig, store\n"
-        "trainer = TrainerConfig(max_steps=20, validate_every=10, warmup_steps=5)\n"
+        "trainer = TrainerConfig(accelerator='cpu', max_steps=20, validate_every=10, warmup_steps=5)\n"
         "config, state = FitConfig(horizon=5, model=EncoderConfig(head='quantile'), trainer=trainer), random.getstate()\n"
         "forecaster = Forecaster(config=config).fit(sys.argv[1])\n"
         "print(store.weights_sha256(forecaster.fitted_), random.getstate() == state)\n"
