@@ -18,7 +18,7 @@ from tsattn.data.frame import Frame, to_frame, to_rows
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
-from tsattn.sizing import default_horizon
+from tsattn.sizing import default_horizon, split_parts
 from tsattn.verdict import WORDS
 
 
@@ -57,7 +57,7 @@ class Forecaster:
     def fit(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None, reporting: Any = None) -> Forecaster:
         """Learn from a file, frame, Series, array or list; returns self. `reporting=True` prints findings and progress.
 
-        `read` says how the table is read (`ReadConfig`, or a dict of its fields); `reporting` may be a `training.fit.Reporting`.
+        `read`: how the table is read (`ReadConfig`, or a dict of its fields); `reporting` may be a `training.fit.Reporting`.
 
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
@@ -239,10 +239,10 @@ def fit_rows(
     num_rows = int(frame.df["y"].notna().to_numpy().sum())
     if num_rows == 0:
         raise DataError("there is no value to learn from: every value is missing")
-    longest = int(frame.df.groupby("unique_id", sort=False).size().to_numpy().max())
-    features = calendar.feature_names(frame.freq, longest)
     season_length = config.season_length or frame.season_length
     horizon = config.horizon or default_horizon(season_length)[0]
+    lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
+    features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
     panel = make_panel(frame, horizon=horizon, features=features)
     schema = Schema(
         id=frame.names.id,
