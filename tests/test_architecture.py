@@ -19,7 +19,7 @@ from tsattn import config as settings
 ROOT = Path(tsattn.__file__).parent
 COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
 PANDAS = {f"tsattn.data.{name}" for name in ("read", "frame", "calendar", "times", "columns", "load", "bins", "describe")} | {
-    f"tsattn.{name}" for name in ("forecaster", "evaluation", "plot")
+    f"tsattn.{name}" for name in ("forecaster", "tables", "evaluation", "plot")
 }
 
 
@@ -66,7 +66,7 @@ def importers(library: str) -> set[str]:
 
 
 def test_the_reader_of_imports_sees_what_there_is():
-    assert {"numpy", "pandas", "tsattn.fitting", "tsattn.store", "tsattn.config"} <= imports("tsattn.forecaster")
+    assert {"pandas", "tsattn.fitting", "tsattn.store", "tsattn.config", "tsattn.evaluation"} <= imports("tsattn.forecaster")
     assert "tsattn.plot" in imports("tsattn.forecaster")
     assert "tsattn.plot" not in imports("tsattn.forecaster", inside_functions=False)
     assert "tsattn.data.frame" not in imports("tsattn.data.panel")  # under TYPE_CHECKING
@@ -157,6 +157,11 @@ def test_modules_do_not_import_each_other_in_a_circle():
             break
         done |= free
     assert done == set(edges), f"a circle among {sorted(set(edges) - done)}"
+
+
+def test_the_back_test_does_not_know_the_forecaster_that_calls_it():
+    assert "tsattn.evaluation" in imports("tsattn.forecaster", inside_functions=False)
+    assert "tsattn.forecaster" not in imports("tsattn.evaluation")
 
 
 # ---- configurations ----------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.read import Rows
 from tsattn.fitted import Fitted, Prediction, predict
-from tsattn.forecaster import fit_rows, output_names, panel_for, prediction_columns, stamps_after
 from tsattn.ladder import rungs_of
 from tsattn.sizing import MIN_VERDICT_WINDOWS, default_horizon
+from tsattn.tables import fit_rows, output_names, panel_for, prediction_columns, stamps_after
 
 ANSWER = "forecast"  # the name under which the rung that answers is scored
 

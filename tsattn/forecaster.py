@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from tsattn import fitting, store
+from tsattn import evaluation, fitting, store
 from tsattn.config import FitConfig, ReadConfig, check_horizon
-from tsattn.data import calendar
-from tsattn.data.findings import DataError, Findings
-from tsattn.data.frame import Frame, to_frame, to_rows
-from tsattn.data.panel import Panel, make_panel
+from tsattn.data.findings import Findings
+from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows
-from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
-from tsattn.sizing import default_horizon, split_parts
+from tsattn.fitted import Fitted
+from tsattn.tables import fit_rows, forecast_table, frame_for, output_names
 from tsattn.verdict import WORDS
 
 
@@ -95,10 +91,8 @@ class Forecaster:
         The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off.
         The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
-        from tsattn.evaluation import backtest
-
         rows, read = self._rows(data)
-        self.backtest_ = backtest(
+        self.backtest_ = evaluation.backtest(
             rows, read, self._fit_config(), windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
         )
         return self.backtest_.table
@@ -193,14 +187,6 @@ class Forecaster:
         return frame_for(*self._rows(data), fitted.schema), horizon or fitted.settings.horizon
 
 
-class OutputNames(NamedTuple):
-    """Column names of the tables that go out."""
-
-    id: str | None  # None: one series that had no id
-    time: str
-    value: str
-
-
 def make_reporting(reporting: Any) -> Any:
     """True as a report to the terminal or notebook; anything else as it is. None and False are silent."""
     if reporting is not True:
@@ -227,87 +213,3 @@ def fit_config_of(config: Any) -> FitConfig:
     """The `FitConfig` part of a command's configuration."""
     given = {name: getattr(config, name) for name in FitConfig.__dataclass_fields__ if hasattr(config, name)}
     return FitConfig(**{name: value for name, value in given.items() if value is not None})
-
-
-def fit_rows(
-    rows: Rows, read: ReadConfig, config: FitConfig, *, network: bool = True, reporting: Any = None
-) -> tuple[Frame, fitting.Fit]:
-    """Frame and fit of these rows and nothing else."""
-    frame = to_frame(rows, read)
-    if reporting is not None:
-        reporting.say(*frame.findings)
-    num_rows = int(frame.df["y"].notna().to_numpy().sum())
-    if num_rows == 0:
-        raise DataError("there is no value to learn from: every value is missing")
-    season_length = config.season_length or frame.season_length
-    horizon = config.horizon or default_horizon(season_length)[0]
-    lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
-    features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
-    panel = make_panel(frame, horizon=horizon, features=features)
-    schema = Schema(
-        id=frame.names.id,
-        time=frame.names.time,
-        value=frame.names.value,
-        freq=frame.freq,
-        season_length=season_length,
-        integer=frame.integer,
-        features=tuple(features),
-        num_series=len(panel.ids),
-        num_rows=num_rows,
-        cutoff=str(frame.df["ds"].max()),
-    )
-    return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
-
-
-def frame_for(rows: Rows, read: ReadConfig, schema: Schema) -> Frame:
-    """The frame of new rows at the frequency the model was trained on."""
-    return to_frame(rows, read, freq=schema.freq)
-
-
-def panel_for(frame: Frame, fitted: Fitted, horizon: int) -> Panel:
-    """The panel of a frame with the calendar features that the model needs for `horizon` steps."""
-    return make_panel(frame, horizon=whole_blocks(fitted, horizon), features=list(fitted.schema.features))
-
-
-def output_names(frame: Frame) -> OutputNames:
-    """The caller's names; `unique_id` where several series had no id column, `ds` and `y` where there were none."""
-    several = frame.names.id is not None or frame.df["unique_id"].iloc[0] != frame.df["unique_id"].iloc[-1]
-    return OutputNames((frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y")
-
-
-def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
-    """The long table of forecasts: a row per series and step, in the caller's column names."""
-    if fitted.verdict.answer == NETWORK and horizon > fitted.settings.horizon:
-        warnings.warn(
-            f"horizon={horizon} is longer than the trained {fitted.settings.horizon}: the forecast is rolled, its intervals "
-            "widen and its later steps are less certain; train with the longer horizon for better ones",
-            stacklevel=3,
-        )
-    panel = panel_for(frame, fitted, horizon)
-    names = output_names(frame)
-    prediction = predict(fitted, panel, horizon)
-    table = stamps_after(frame, panel, horizon)
-    table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
-    if names.id is None:
-        table = table.drop(columns="unique_id")
-    for name, values in prediction_columns(fitted, prediction).items():
-        table[name] = values
-    table["model"] = fitted.verdict.answer
-    return table
-
-
-def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]:
-    """`forecast`, `mean` and a column per asked quantile, each [S H] in the order of `stamps_after`."""
-    levels = fitted.settings.levels
-    columns = {"forecast": prediction.at(levels, 0.5).ravel(), "mean": prediction.mean.ravel()}
-    for level in fitted.settings.quantiles:
-        columns[f"q{level:g}"] = prediction.at(levels, level).ravel()
-    return columns
-
-
-def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
-    """unique_id and ds of the `horizon` steps after each series, series after series."""
-    last = frame.df.set_index("ds").index[panel.indptr[1:] - 1]
-    stamps = calendar.grid(last, np.full(len(last), horizon + 1), frame.freq)
-    after = np.arange(len(stamps)) % (horizon + 1) > 0
-    return pd.DataFrame({"unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon), "ds": stamps[after]})
