@@ -393,6 +393,9 @@ USER_ERRORS = {
     "a file as run folder": ("train", ["input=good.csv", "output=good.csv"], ["output=good.csv", "file"]),
     "a series too short to test on": ("backtest", ["input=good.csv", "horizon=9"], ["horizon=9"]),
     "no windows": ("backtest", ["input=good.csv", "horizon=1", "windows=0"], ["windows=0"]),
+    "ids in a column of ours": ("predict", ["input=models.csv"], ["'model' names the series", "rename yours", "read.id="]),
+    "ids in a column of ours, trained": ("train", ["input=models.csv"], ["'model' names the series"]),
+    "times in a column of a back-test": ("backtest", ["input=cutoffs.csv"], ["'cutoff' holds the time", "read.time="]),
     "a season of no rows": ("predict", ["input=good.csv", "season_length=0"], ["season_length=0"]),
     "a negative seed": ("train", ["input=good.csv", "seed=-1"], ["seed=-1"]),
 }
@@ -402,6 +405,8 @@ USER_ERRORS = {
 def test_an_error_of_the_user_is_one_line_and_code_2(call, tmp_path, case):
     (tmp_path / "good.csv").write_text("y\n2\n5\n10\n6\n8\n")
     (tmp_path / "broken.csv").write_text("day,y\n2024-01-01,1\n2024-01-02,2,3,4\n2024-01-03,x\n")
+    (tmp_path / "models.csv").write_text("model,y,sold\n" + "".join(f"{m},{t},{t % 7}\n" for m in "ab" for t in range(40)))
+    (tmp_path / "cutoffs.csv").write_text("cutoff,sold\n" + "".join(f"2024-01-{day:02d},{day}\n" for day in range(1, 29)))
     (tmp_path / "words.csv").write_text("a,b\nred,green\nblue,white\n")
     (tmp_path / "empty.csv").write_text("")
     command, arguments, words = USER_ERRORS[case]

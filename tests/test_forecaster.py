@@ -222,6 +222,30 @@ def test_the_history_of_the_picture_is_the_table_of_the_caller(trained, two_wave
     assert shown[-20:].tolist() == two_waves["sold"][100:120].tolist()
 
 
+@pytest.mark.parametrize("name", ["model", "forecast", "mean", "q0.25"])
+@pytest.mark.parametrize("role", ["id", "time"])
+def test_a_column_called_like_one_that_comes_out_is_refused_before_any_work(monkeypatch, name, role):
+    monkeypatch.setattr("tsattn.fitting.fit", None)
+    data = LONG.rename(columns={"item_id" if role == "id" else "timestamp": name})
+    forecaster = Forecaster(2, quantiles=[0.25, 0.75])
+    for method in (forecaster.fit, forecaster.fit_naive, forecaster.backtest):
+        with pytest.raises(DataError, match=f"the column '{name}' .* rename yours, or choose another one with read.{role}="):
+            method(data, **({} if method == forecaster.backtest else {"read": {role: name}}))
+
+
+def test_new_data_for_a_fitted_model_are_refused_too_when_a_column_would_be_lost(trained, two_waves):
+    with pytest.raises(DataError, match="the column 'mean' names the series"):
+        trained.predict(two_waves.rename(columns={"shop": "mean"}))
+
+
+@pytest.mark.parametrize("name", ["cutoff", "y", "drift", "network"])
+def test_names_that_come_out_of_a_back_test_alone_are_refused_there_alone(name):
+    data = SINGLE.rename(columns={"month": name})
+    assert Forecaster(2).fit_naive(data).predict().columns[0] == name
+    with pytest.raises(DataError, match=f"the column '{name}' holds the time"):
+        Forecaster(2).backtest(data)
+
+
 # ---- what a forecast of the network depends on -------------------------------------------------------------------------
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tsattn.cli import check_table_path, run, show_table, table_of, write_table
 from tsattn.config import BacktestConfig
 
@@ -16,14 +14,17 @@ def main(config: BacktestConfig) -> None:
 
     from tsattn.evaluation import backtest
     from tsattn.forecaster import fit_config_of, to_rows
+    from tsattn.tables import backtest_columns, check_names
     from tsattn.training.fit import Reporting, resolve_device
 
     resolve_device(config.trainer)
     console = Console(highlight=False, soft_wrap=True)
+    rows = to_rows(data, config.read)
+    check_names(rows.names, backtest_columns(config.quantiles))
     result = backtest(
-        to_rows(data, config.read),
+        rows,
         config.read,
-        replace(fit_config_of(config), refit=config.refit),
+        fit_config_of(config),
         windows=config.windows,
         step=config.step,
         refit=config.refit_each,

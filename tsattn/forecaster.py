@@ -14,7 +14,7 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import Fitted
-from tsattn.tables import fit_rows, forecast_table, frame_for, output_names
+from tsattn.tables import backtest_columns, check_names, fit_rows, forecast_table, frame_for, output_names
 from tsattn.verdict import WORDS
 
 
@@ -91,9 +91,10 @@ class Forecaster:
         The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off.
         The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
-        rows, read = self._rows(data)
+        (rows, read), config = self._rows(data), self._fit_config()
+        check_names(rows.names, backtest_columns(config.quantiles))
         self.backtest_ = evaluation.backtest(
-            rows, read, self._fit_config(), windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
+            rows, read, config, windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
         )
         return self.backtest_.table
 
@@ -184,7 +185,7 @@ class Forecaster:
         fitted = self._fitted()
         if horizon is not None:
             check_horizon(horizon)
-        return frame_for(*self._rows(data), fitted.schema), horizon or fitted.settings.horizon
+        return frame_for(*self._rows(data), fitted), horizon or fitted.settings.horizon
 
 
 def make_reporting(reporting: Any) -> Any:

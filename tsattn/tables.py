@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tsattn import fitting
+from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.data import calendar
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import Panel, make_panel
-from tsattn.data.read import Rows
+from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
 from tsattn.sizing import default_horizon, split_parts
 
@@ -31,6 +33,7 @@ def fit_rows(
     rows: Rows, read: ReadConfig, config: FitConfig, *, network: bool = True, reporting: Any = None
 ) -> tuple[Frame, fitting.Fit]:
     """Frame and fit of these rows and nothing else."""
+    check_names(rows.names, forecast_columns(config.quantiles))
     frame = to_frame(rows, read)
     if reporting is not None:
         reporting.say(*frame.findings)
@@ -57,9 +60,30 @@ def fit_rows(
     return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
 
 
-def frame_for(rows: Rows, read: ReadConfig, schema: Schema) -> Frame:
+def frame_for(rows: Rows, read: ReadConfig, fitted: Fitted) -> Frame:
     """The frame of new rows at the frequency the model was trained on."""
-    return to_frame(rows, read, freq=schema.freq)
+    check_names(rows.names, forecast_columns(fitted.settings.quantiles))
+    return to_frame(rows, read, freq=fitted.schema.freq)
+
+
+def forecast_columns(quantiles: Iterable[float]) -> list[str]:
+    """The columns of a forecast beside id and time."""
+    return ["forecast", "mean", *(f"q{level:g}" for level in quantiles), "model"]
+
+
+def backtest_columns(quantiles: Iterable[float]) -> list[str]:
+    """The columns of a back-test beside id and time."""
+    return ["cutoff", "y", *forecast_columns(quantiles), *BASELINES, NETWORK]
+
+
+def check_names(names: Names, columns: list[str]) -> None:
+    """Raise a DataError when the caller's id or time column is called like one of the `columns` that come out beside it."""
+    for setting, name, role in (("read.id", names.id, "names the series"), ("read.time", names.time, "holds the time")):
+        if name in columns:
+            raise DataError(
+                f"the column {name!r} {role}, but the table that comes out has a column {name!r} of its own: rename yours, or "
+                f"choose another one with {setting}="
+            )
 
 
 def panel_for(frame: Frame, fitted: Fitted, horizon: int) -> Panel:
@@ -97,10 +121,9 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
 def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]:
     """`forecast`, `mean` and a column per asked quantile, each [S H] in the order of `stamps_after`."""
     levels = fitted.settings.levels
-    columns = {"forecast": prediction.at(levels, 0.5).ravel(), "mean": prediction.mean.ravel()}
-    for level in fitted.settings.quantiles:
-        columns[f"q{level:g}"] = prediction.at(levels, level).ravel()
-    return columns
+    quantiles = [prediction.at(levels, level).ravel() for level in fitted.settings.quantiles]
+    names = forecast_columns(fitted.settings.quantiles)[:-1]  # `model` is no number
+    return dict(zip(names, [prediction.at(levels, 0.5).ravel(), prediction.mean.ravel(), *quantiles], strict=True))
 
 
 def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
