@@ -211,3 +211,24 @@ def test_stamps_beyond_the_last_year_are_refused_instead_of_wrapping_around():
         calendar.future_stamps("2024-01-01", 300, "YS-JAN")
     with pytest.raises(ValueError, match="1678 to 2261"):
         calendar.future_stamps("2024-01-01", 10**8, "h")
+
+
+MIDNIGHT_IS_SKIPPED = {"Africa/Cairo": "2024-04-26", "America/Sao_Paulo": "2018-11-04"}
+
+
+@pytest.mark.parametrize("zone", MIDNIGHT_IS_SKIPPED)
+def test_a_day_without_midnight_is_written_with_its_first_hour(zone):
+    day = pd.Timestamp(MIDNIGHT_IS_SKIPPED[zone])
+    first, second = pd.DatetimeIndex([day + pd.Timedelta(hours=1), day + pd.Timedelta(days=1)]).tz_localize(zone)
+    assert calendar.written(first).startswith(f"{MIDNIGHT_IS_SKIPPED[zone]} 01:00:00")
+    assert calendar.written(second) == str(second.date())
+
+
+@pytest.mark.parametrize("zone", MIDNIGHT_IS_SKIPPED)
+def test_the_usual_time_of_day_returns_after_a_day_without_midnight(zone):
+    day = pd.Timestamp(MIDNIGHT_IS_SKIPPED[zone])
+    stamps = calendar.stamps_from((day - pd.Timedelta(days=3)).tz_localize(zone), 4, "D")
+    assert stamps[-1].hour == 1
+    clock = calendar.clocks(stamps, "D")
+    following = calendar.grid(stamps[-1:], np.array([3]), "D", clock[-1:])
+    assert [(stamp.day, stamp.hour) for stamp in following] == [(day.day, 1), (day.day + 1, 0), (day.day + 2, 0)]

@@ -246,6 +246,14 @@ def test_names_that_come_out_of_a_back_test_alone_are_refused_there_alone(name):
         Forecaster(2).backtest(data)
 
 
+@pytest.mark.parametrize(("zone", "last"), [("Africa/Cairo", "2024-04-26"), ("America/Sao_Paulo", "2018-11-04")])
+def test_a_forecast_after_a_day_without_midnight_begins_its_days_at_midnight(zone, last):
+    days = pd.date_range(end=last, periods=20).tz_localize(zone, nonexistent="shift_forward")
+    assert days[-1].hour == 1
+    table = Forecaster(3).fit_naive(pd.DataFrame({"day": days, "sold": range(20)})).predict()
+    assert table["day"].tolist() == (pd.date_range(last, periods=4)[1:].tz_localize(zone)).tolist()
+
+
 # ---- what a forecast of the network depends on -------------------------------------------------------------------------
 
 

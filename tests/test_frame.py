@@ -351,3 +351,11 @@ def test_events_in_a_repeated_hour_are_counted_on_their_day():
 def test_series_written_one_after_the_other_are_kept_apart():
     table = pd.concat([long(days(3)), long(days(3, "2025-01-01"), name="b")]).rename(columns={"unique_id": "sensor"})
     assert frame_of(table).df["unique_id"].tolist() == ["a"] * 3 + ["b"] * 3
+
+
+def test_rows_filled_in_after_a_day_without_midnight_begin_at_midnight_again():
+    days = [pd.Timestamp("2018-11-04 01:00", tz="America/Sao_Paulo")]
+    days += [pd.Timestamp(f"2018-11-{day:02d}", tz="America/Sao_Paulo") for day in (5, 6, 8, 9)]
+    frame = to_frame(to_rows(pd.DataFrame({"ds": days, "y": [1.0, 2.0, 3.0, 5.0, 6.0]})))
+    assert frame.df["ds"].dt.hour.tolist() == [1, 0, 0, 0, 0, 0]
+    assert frame.df["y"].isna().tolist() == [False, False, False, True, False, False]

@@ -128,7 +128,8 @@ def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]
 
 def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
     """unique_id and ds of the `horizon` steps after each series, series after series."""
-    last = frame.df.set_index("ds").index[panel.indptr[1:] - 1]
-    stamps = calendar.grid(last, np.full(len(last), horizon + 1), frame.freq)
+    rows, last = frame.df.set_index("ds").index, panel.indptr[1:] - 1
+    clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), panel.lengths))[last]
+    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
     after = np.arange(len(stamps)) % (horizon + 1) > 0
     return pd.DataFrame({"unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon), "ds": stamps[after]})

@@ -122,7 +122,8 @@ def written(stamp: Any) -> str:
     """A stamp in words, without a clock where it is midnight of its zone."""
     if not isinstance(stamp, pd.Timestamp):
         return str(stamp)
-    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else str(stamp)
+    clock = stamp.tz_localize(None)  # some zones skip midnight
+    return f"{stamp:%Y-%m-%d}" if clock == clock.normalize() else str(stamp)
 
 
 def wall(stamps: pd.Index) -> np.ndarray:
@@ -208,6 +209,16 @@ def _reference(values: np.ndarray, first_rows: np.ndarray) -> np.ndarray:
     return reference
 
 
+def clocks(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> np.ndarray:
+    """The usual time of day of the series of each stamp, nanoseconds, int64 [N]; 0 where the step is shorter than a day.
+
+    A single stamp may stand elsewhere: where the zone skips the usual time, at the end of the skip.
+    """
+    if parse(freq).kind in ("int", "tick"):
+        return np.zeros(len(stamps), dtype=np.int64)
+    return _reference(wall(stamps) % DAY, _first_rows(codes, len(stamps)))
+
+
 def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> Positions:
     """Where each stamp lies on the grid `freq` that begins at the first stamp of its series.
 
@@ -222,7 +233,7 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     if step.kind in ("day", "business", "month"):
         clock = wall(stamps)
         tz = pd.DatetimeIndex(stamps).tz
-        made = from_ordinals(numbers, step, _reference(clock % DAY, first_rows), tz)
+        made = from_ordinals(numbers, step, clocks(stamps, freq, codes), tz)
         fits &= (wall(made) == clock) | (instants(made) == instants(stamps))
     if step.anchor is not None and step.kind == "day":
         fits &= (numbers + 3) % 7 == step.anchor
@@ -231,8 +242,11 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     return Positions((numbers - numbers[first_rows]) // step.num, fits)
 
 
-def grid(first: pd.Index, lengths: np.ndarray, freq: str) -> pd.Index:
-    """The stamps of many series one after the other: `lengths[i]` of them from `first[i]` on, which must lie on `freq`."""
+def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | None = None) -> pd.Index:
+    """The stamps of many series one after the other: `lengths[i]` of them from `first[i]` on, which must lie on `freq`.
+
+    `clock` is the usual time of day of each series (see `clocks`); without it that of its first stamp.
+    """
     step = parse(freq)
     lengths = np.asarray(lengths, dtype=np.int64)
     if step.kind == "tick" and len(lengths) and instants(first).max() + lengths.max() * float(step.num) > LAST_DAY * float(DAY):
@@ -241,7 +255,8 @@ def grid(first: pd.Index, lengths: np.ndarray, freq: str) -> pd.Index:
     numbers = np.repeat(ordinals(first, step), lengths) + step.num * (np.arange(lengths.sum()) - starts)
     if step.kind in ("int", "tick"):
         return from_ordinals(numbers, step, tz=getattr(first, "tz", None))
-    return from_ordinals(numbers, step, np.repeat(wall(first) % DAY, lengths), pd.DatetimeIndex(first).tz)
+    clock = wall(first) % DAY if clock is None else clock
+    return from_ordinals(numbers, step, np.repeat(clock, lengths), pd.DatetimeIndex(first).tz)
 
 
 def _single(stamp: Any, freq: str) -> pd.Index:

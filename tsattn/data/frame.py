@@ -196,14 +196,15 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
 
 def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> tuple[pd.DataFrame, int]:
     """(each series from its first to its last stamp without a gap, number of rows added with NaN)."""
-    index = calendar.positions(pd.Index(df["ds"]), freq, codes).index
+    rows = pd.Index(df["ds"])
+    index = calendar.positions(rows, freq, codes).index
     starts = np.r_[True, np.diff(codes) != 0]
     lengths = index[np.r_[starts[1:], True]] + 1
     total = int(lengths.sum())
     if total == len(df):
         return df.copy(), 0
     first = np.flatnonzero(starts)
-    stamps = calendar.grid(pd.Index(df["ds"].iloc[first]), lengths, freq)
+    stamps = calendar.grid(rows[first], lengths, freq, calendar.clocks(rows, freq, codes)[first])
     where = (np.cumsum(lengths) - lengths)[np.cumsum(starts) - 1] + index
     y = np.full(total, np.nan)
     y[where] = df["y"].to_numpy()
