@@ -31,7 +31,9 @@ def ragged_panel() -> Panel:
     values[rng.random(values.shape) < 0.2] = np.nan
     calendar = rng.uniform(-1, 1, (CALENDAR_ROWS, 3)).astype(np.float32)
     indptr = np.cumsum([0, *LENGTHS]).astype(np.int64)
-    return Panel(values, indptr, np.array(STARTS, np.int64), calendar, "D", ("a", "empty", "single", "long"))
+    return Panel(
+        values, indptr, np.array(STARTS, np.int64), calendar, "D", ("a", "empty", "single", "long"), np.zeros(4, np.int64)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ TINY = FitConfig(
 
 
 def counts(num: int = 90, *, gaps: bool, origins: int) -> pd.DataFrame:
-    """Two weekly count series; with gaps, the three rows before the first cut-off are missing (blank, and one absent)."""
+    """Two weekly count series; with gaps, the three rows before the first cut-off are blank, in b the last two absent."""
     rng = np.random.default_rng(5)
     ds = pd.date_range("2024-01-01", periods=num)
     frames = []
@@ -35,7 +35,7 @@ def counts(num: int = 90, *, gaps: bool, origins: int) -> pd.DataFrame:
             end = num - HORIZON * origins
             frames[-1].loc[end - 3 : end - 1, "y"] = np.nan
             if name == "b":
-                frames[-1] = frames[-1].drop(index=[end - 2])
+                frames[-1] = frames[-1].drop(index=[end - 2, end - 1])
     return pd.concat(frames, ignore_index=True)
 
 
@@ -186,3 +186,15 @@ def test_a_planted_leak_is_caught(leak: Any, monkeypatch: pytest.MonkeyPatch) ->
     caught = {p.__name__: differences(clean, decided_before_the_cut(poisoned(df, 1, p), 1)) for p in POISONS}
     assert any(caught.values()), "the future-poison test cannot see this leak"
     assert any("forecasts" in found for found in caught.values())
+
+
+def test_forecasts_start_after_the_cut_off_where_rows_are_absent_before_it() -> None:
+    df = counts(gaps=True, origins=1)
+    forecaster = Forecaster(config=TINY)
+    table = forecaster.backtest(df, windows=1)
+    cutoff = cut_off(df, 1)
+    assert (table["cutoff"] == cutoff).all()
+    expected = [cutoff + pd.Timedelta(days=step) for step in range(1, HORIZON + 1)]
+    assert table["ds"].tolist() == expected * 2
+    known = df.set_index(["unique_id", "ds"])["y"]
+    assert table["y"].tolist() == [known[key] for key in zip(table["unique_id"], table["ds"], strict=True)]

@@ -101,13 +101,15 @@ def test_given_sizes_are_kept_and_nothing_else_is_changed():
         ([40], 5, [20], [25]),
         # of a single series of 35 rows, half leaves 2 windows
         ([35], 5, [20], [25]),
+        # one window where each of the three parts can have a horizon of rows
+        ([19], 5, [9], [14]),
         # too short to hold out anything: training alone
-        ([19], 5, [19], [19]),
+        ([16], 5, [16], [16]),
         ([0], 5, [0], [0]),
-        # a panel of three short series: one window of each, although none alone has three
-        ([30, 30, 30], 5, [20, 20, 20], [25, 25, 25]),
-        # a short series beside long ones
-        ([100, 8, 100], 5, [68, 8, 68], [80, 8, 80]),
+        # half of thirty rows leaves 2 windows
+        ([30, 30, 30], 5, [15, 15, 15], [20, 20, 20]),
+        # a short series beside long ones is not learned from at dates at which they are judged: it is all held out
+        ([100, 8, 100], 5, [68, 0, 68], [80, 0, 80]),
     ],
 )
 def test_the_parts_of_series_worked_out_by_hand(lengths, horizon, validation, verdict):
@@ -115,22 +117,40 @@ def test_the_parts_of_series_worked_out_by_hand(lengths, horizon, validation, ve
     assert parts.validation.tolist() == validation
     assert parts.verdict.tolist() == verdict
     assert parts.end.tolist() == lengths
-    assert parts.num_verdict.tolist() == [(n - v) // horizon for n, v in zip(lengths, verdict, strict=True)]
+    whole = [(n - v) // horizon for n, v in zip(lengths, verdict, strict=True)]
+    assert parts.num_verdict.tolist() == whole
+
+
+def test_parts_are_cut_at_the_same_dates_when_series_end_together_and_from_their_own_end_otherwise():
+    lengths = np.array([100, 100, 60])
+    ended_early = sizing.split_parts(lengths, 5, np.array([0, 0, 10]))  # the third ends ten rows before the others
+    assert ended_early.verdict.tolist() == [80, 80, 50]  # 20 rows before the latest end: of its own rows the last 10
+    assert [ended_early.cuts(k).tolist() for k in range(4)] == [[80, 80, 50], [85, 85, 55], [90, 90, 0], [95, 95, 0]]
+    unrelated = sizing.split_parts(lengths, 5, np.array([0, 300, 900]))
+    assert unrelated.verdict.tolist() == [80, 80, 40]
 
 
 @given(lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=8), horizon=st.integers(1, 100))
-def test_the_parts_never_overlap_and_half_of_each_series_is_for_training(lengths, horizon):
+def test_the_parts_never_overlap_and_half_of_a_typical_series_is_for_training(lengths, horizon):
     lengths = np.array(lengths)
     parts = sizing.split_parts(lengths, horizon)
-    held_out = parts.num_verdict > 0
+    assert (parts.validation >= 0).all()
     assert (parts.validation <= parts.verdict).all()
     assert (parts.verdict <= parts.end).all()
     assert (parts.end == lengths).all()
-    assert (parts.verdict + parts.num_verdict * horizon == lengths).all()  # whole windows, up to the last row
-    assert (parts.validation >= lengths - lengths // 2).all()
-    assert ((parts.verdict - parts.validation)[held_out] >= horizon).all()  # room for one validation window
-    assert (parts.validation[~held_out] == lengths[~held_out]).all()
-    assert (parts.num_verdict <= sizing.MAX_ORIGINS).all()
+    assert (parts.num_verdict <= min(parts.num_origins, sizing.MAX_ORIGINS)).all()
+    for origin in range(parts.num_origins):
+        cut = parts.cuts(origin)
+        assert ((lengths - cut)[cut > 0] == (parts.num_origins - origin) * horizon).all()  # one date for all series
+        assert (cut[cut > 0] >= parts.verdict[cut > 0]).all()
+    usable = lengths[lengths >= 3 * horizon + 2]
+    if len(usable):
+        typical = int(np.median(usable))
+        held_out = lengths.max() - parts.validation[lengths.argmax()]
+        assert held_out <= max(typical // 2, 2 * horizon) + typical // 8
+        assert held_out >= 2 * horizon  # room for one validation window and one verdict window
+    else:
+        assert parts.validation.tolist() == lengths.tolist()
 
 
 @given(lengths=st.lists(st.integers(1, 3000), min_size=2, max_size=8), horizon=st.integers(1, 100))
@@ -142,5 +162,5 @@ def test_the_order_of_series_does_not_change_their_parts(lengths, horizon):
 
 def test_a_large_panel_holds_out_a_bounded_number_of_windows():
     parts = sizing.split_parts(np.full(10_000, 2000), 5)
-    assert parts.num_verdict.tolist() == [1] * 10_000
+    assert parts.num_verdict.tolist() == [3] * 10_000
     assert sizing.split_parts(np.full(1_000, 2000), 5).num_verdict.sum() == sizing.MAX_HELD_OUT_WINDOWS

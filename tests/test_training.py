@@ -54,7 +54,15 @@ def panel_of(*series: list[float]) -> Panel:
     values = np.concatenate(series).astype(np.float32)[:, None]
     indptr = np.cumsum([0, *lengths]).astype(np.int64)
     names = tuple(f"s{i}" for i in range(len(series)))
-    return Panel(values, indptr, np.zeros(len(series), np.int64), np.zeros((1, 0), np.float32), "D", names)
+    return Panel(
+        values,
+        indptr,
+        np.zeros(len(series), np.int64),
+        np.zeros((1, 0), np.float32),
+        "D",
+        names,
+        np.zeros(len(series), np.int64),
+    )
 
 
 def data_of(panel: Panel, *, last: list[int] | None = None, validation: list[tuple[int, int]] | None = None) -> TrainData:

@@ -115,9 +115,11 @@ def test_many_series_are_a_sample():
     assert high - low == pytest.approx(2 * 2.093 * 0.41 / np.sqrt(20), rel=0.2)  # t of 19 degrees over the series
 
 
-def test_a_panel_of_one_window_each_is_judged_over_its_series():
+def test_windows_of_one_date_alone_are_never_enough_to_be_sure():
     found = judged([0.5, 0.6, 0.4] * 10, series=list(range(30)))
-    assert (found.decision, found.num_windows) == ("use it", 30)
+    assert (found.decision, found.answer, found.num_windows) == ("no clear difference", "network", 30)
+    assert found.interval[1] < 0
+    assert "fewer than 3 dates" in found.text
 
 
 def test_the_sentence_says_what_to_do_and_how_sure_that_is():
@@ -130,7 +132,7 @@ def test_the_sentence_says_what_to_do_and_how_sure_that_is():
         "the last value",
         "difference -0.50",
         "95 % interval -0.50 to -0.50",
-        "50% more",
+        "50 % smaller",
     ):
         assert words in use
     refuse = judged([1.5] * 4).text

@@ -86,7 +86,12 @@ def backtest(
             folds.append(describe_fold(cutoff, frame, fit))
         else:
             frame = to_frame(known, read, freq=fitted.schema.freq)
-        window, table = forecast_window(fitted, frame, full, cutoff, origin)
+        if frame.freq != full.freq:
+            raise DataError(
+                f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
+                f"table it is {full.freq}: choose fewer windows or a shorter horizon"
+            )
+        window, table = forecast_window(fitted, up_to(frame, cutoff), full, cutoff, origin)
         scored.append(window)
         parts.append(table)
     if fitted is None:
@@ -116,6 +121,22 @@ def cut(rows: Rows, cutoff: pd.Series) -> Rows:
     """The rows up to the cut-off of their series; series without one are left out."""
     limit = rows.df["unique_id"].map(cutoff.to_dict())  # pyright: ignore[reportArgumentType]
     return rows._replace(df=rows.df[(rows.df["ds"] <= limit).to_numpy() & limit.notna().to_numpy()].reset_index(drop=True))
+
+
+def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
+    """The frame with missing rows from the end of each series to its cut-off, where rows are absent just before it."""
+    last = frame.df.groupby("unique_id", sort=False)["ds"].last()
+    step = calendar.parse(frame.freq)
+    ends, limits = (calendar.ordinals(pd.Index(part), step) for part in (last, cutoff.loc[last.index]))
+    absent = (limits - ends) // step.num
+    if not absent.any():
+        return frame
+    stamps = calendar.grid(pd.Index(last), absent + 1, frame.freq)
+    first = np.cumsum(absent + 1) - absent - 1
+    rows = pd.DataFrame({"unique_id": np.repeat(last.index.to_numpy(), absent), "ds": np.delete(stamps, first), "y": np.nan})
+    joined = pd.concat([frame.df, rows.astype({"unique_id": frame.df["unique_id"].dtype})])
+    order = {name: place for place, name in enumerate(last.index)}
+    return frame._replace(df=joined.sort_values("unique_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True))
 
 
 def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str, Any]:

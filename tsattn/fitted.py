@@ -97,12 +97,12 @@ def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     """The network from the last row on; horizons beyond the trained one are rolled."""
     length = fitted.settings.context_length
     context = right_aligned(panel, length)
-    rows = (panel.start + panel.lengths)[:, None] + np.arange(-length, whole_blocks(fitted, horizon))
-    features = panel.calendar[np.clip(rows, 0, len(panel.calendar) - 1)] if panel.calendar.shape[1] else None
-    parts = [
-        roll(fitted, context[i : i + CHUNK], None if features is None else features[i : i + CHUNK], horizon)
-        for i in range(0, len(context), CHUNK)
-    ]
+    steps = np.arange(-length, whole_blocks(fitted, horizon))
+    parts = []
+    for i in range(0, len(context), CHUNK):
+        rows = (panel.start + panel.lengths)[i : i + CHUNK, None] + steps
+        features = panel.calendar[np.clip(rows, 0, len(panel.calendar) - 1)] if panel.calendar.shape[1] else None
+        parts.append(roll(fitted, context[i : i + CHUNK], features, horizon))
     return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -118,6 +118,8 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
     errors are (square root of the sum of squares), because a block takes the medians before it for certain.
     """
     trained, middle = fitted.settings.horizon, fitted.settings.levels.index(0.5)
+    side = np.sign(np.array(fitted.settings.levels) - 0.5)
+    whole = fitted.schema.integer and fitted.settings.model is not None and fitted.settings.model.head == "negative_binomial"
     nothing_seen = np.isnan(context).all(axis=(1, 2))
     means, quantiles = [], []
     behind = np.zeros((len(context), 1, len(fitted.settings.levels)))
@@ -127,14 +129,21 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
         known = None if features is None else features[:, begin : begin + length + trained]
         mean, block = forward(fitted, context, known)
         median = block[..., middle, None]
-        distance = np.sign(block - median) * np.hypot(block - median, behind)
+        distance = side * np.hypot(block - median, behind)
         behind = distance[:, -1:]
-        quantiles.append((median + distance)[:, :steps])
+        widened = median + distance
+        if whole:
+            widened = np.where(side < 0, np.floor(widened), np.ceil(widened))
+        if fitted.schema.integer:
+            mean, widened = np.maximum(mean, 0), np.maximum(widened, 0)
+        quantiles.append(widened[:, :steps])
         means.append(mean[:, :steps])
-        context = np.concatenate([context, median.astype(np.float32)], axis=1)[:, -length:]
+        context = np.concatenate([context, widened[..., middle, None].astype(context.dtype)], axis=1)[:, -length:]
     mean, joined = np.concatenate(means, axis=1), np.concatenate(quantiles, axis=1)
-    if fitted.schema.integer:
-        mean, joined = np.maximum(mean, 0), np.maximum(joined, 0)
+    if fitted.settings.model is not None and fitted.settings.model.head == "quantile":
+        from tsattn.nn.heads import quantile_weights
+
+        mean = joined @ quantile_weights(list(fitted.settings.levels)).numpy()  # of the quantiles as shown, clipped ones too
     mean[nothing_seen], joined[nothing_seen] = np.nan, np.nan
     return Prediction(mean, joined)
 

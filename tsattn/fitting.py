@@ -66,7 +66,7 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
     findings.append(
         Finding("horizon", f"{horizon} step{'s' * (horizon != 1)} ahead: {why}", "horizon=", details={"horizon": horizon})
     )
-    parts = sizing.split_parts(panel.lengths, horizon)
+    parts = sizing.split_parts(panel.lengths, horizon, panel.behind)
     longest = int(parts.validation.max(initial=1))
     if config.context_length:
         context_length, why = config.context_length, "as given"

@@ -23,14 +23,17 @@ def rungs_of(fitted: Fitted) -> list[str]:
 def seasonal_scales(panel: Panel, schema: Schema) -> np.ndarray:
     """Mean in-sample error of the seasonal naive forecast of each series, [S], the unit of MASE.
 
-    Where it is zero (a season that repeats to the bit) or unknown, the error of the last value takes its place, and 1 where the
-    series does not move at all: such a series is judged, not left out.
+    Where it is zero (a season that repeats to the bit) or unknown, the error of the last value takes its place, then the mean
+    size of the values, then 1: such a series is judged, not left out.
     """
     values = panel.values[:, 0].astype(np.float64)
     scale = metrics.seasonal_scale(values, schema.season_length, indptr=panel.indptr)
     steps = metrics.seasonal_scale(values, 1, indptr=panel.indptr)
-    scale = np.where(scale > 0, scale, steps)
-    return np.where(scale > 0, scale, 1.0)
+    parts = (~np.isnan(values), np.abs(np.nan_to_num(values)))
+    seen, size = (np.diff(np.concatenate([[0], np.cumsum(part)])[panel.indptr]) for part in parts)
+    for candidate in (steps, size / np.maximum(seen, 1), 1.0):
+        scale = np.where(scale > 0, scale, candidate)
+    return scale
 
 
 def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> Verdict:
@@ -44,10 +47,10 @@ def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> V
     errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs_of(draft)}
     inside: dict[str, list[np.ndarray]] = {rung: [] for rung in errors}
     series, origins = [nothing[:0]], [nothing[:0]]
-    for origin in range(int(parts.num_verdict.max(initial=0))):
-        members = np.flatnonzero(parts.num_verdict > origin)
-        cuts = parts.verdict + origin * parts.stride
-        history = select(take_rows(panel, nothing, np.where(parts.num_verdict > origin, cuts, 0)), members)
+    for origin in range(parts.num_origins):
+        cuts = parts.cuts(origin)
+        members = np.flatnonzero(cuts)
+        history = select(take_rows(panel, nothing, cuts), members)
         y = targets(panel, members, cuts[members], horizon)
         y[~seen_anything(history)] = np.nan  # not scored for anybody
         for rung in errors:

@@ -6,7 +6,6 @@ how wide the intervals are; verdict windows are read once, by the verdict.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -59,12 +58,13 @@ def complete_model(
     else:
         d_model, num_layers = 64, 3
     patch_length, patch_reason = default_patch_length(context_length, horizon, season_length)
-    d_model = model.d_model or d_model
+    step = 2 * (model.num_heads or 1)
+    d_model = model.d_model or -(-d_model // step) * step
     sized = replace(
         model,
         d_model=d_model,
         num_layers=model.num_layers or num_layers,
-        num_heads=model.num_heads or max(1, d_model // 16),
+        num_heads=model.num_heads or _default_heads(d_model),
         d_ff=model.d_ff or 2 * d_model,
         patch_length=model.patch_length or patch_length,
     )
@@ -72,31 +72,50 @@ def complete_model(
     return sized, reason + (patch_reason if model.patch_length is None else f"{model.patch_length} steps per token, as given")
 
 
+def _default_heads(d_model: int) -> int:
+    """About 16 numbers per head: the largest number of heads up to d_model / 16 that leaves each an even width, else 1."""
+    fitting = [heads for heads in range(1, d_model // 16 + 1) if d_model % (2 * heads) == 0]
+    return max(fitting, default=1)
+
+
 class Parts(NamedTuple):
-    """Row at which each part of a series begins (within the series), [S] each; the verdict part ends with the series."""
+    """Where each part of a series begins, in rows of the series, [S] each; the verdict part ends with the series.
+
+    Verdict origins are dates that all series share: origin k of series s has its cut at row `first_origin[s] + k x stride`.
+    """
 
     validation: np.ndarray
     verdict: np.ndarray
     end: np.ndarray
-    stride: int  # rows between two verdict origins
+    first_origin: np.ndarray  # negative where a series begins after that date
+    num_origins: int
+    stride: int  # rows between two origins
+
+    def cuts(self, origin: int) -> np.ndarray:
+        """Cut row of each series at an origin, [S]; 0 where it has no row before or none after it, so no window."""
+        cut = self.first_origin + origin * self.stride
+        return np.where((cut > 0) & (cut < self.end), cut, 0)
 
     @property
     def num_verdict(self) -> np.ndarray:
-        """Verdict origins of each series, [S]."""
-        return (self.end - self.verdict) // self.stride
+        """Verdict windows of each series, [S]."""
+        return sum((self.cuts(origin) > 0 for origin in range(self.num_origins)), np.zeros_like(self.end))
 
 
-def split_parts(lengths: np.ndarray, horizon: int) -> Parts:
-    """The last fifth of a long series is for the verdict (whole windows, at most 40), up to an eighth before it for validation.
+def split_parts(lengths: np.ndarray, horizon: int, behind: np.ndarray | None = None) -> Parts:
+    """The last fifth of a typical series is for the verdict (3 to 40 whole windows), up to an eighth before it for validation.
 
-    A panel of short series gives one verdict window of each; a single short one gives three if half of its rows remain.
-    A series too short for that is used for training alone.
+    Half of the rows are left for training; a short series gives one window where each part can have a horizon of rows, and a
+    table of shorter series none. `behind` [S] is by how many rows a series ends before the latest one: parts are then cut at
+    the same dates, so that no series is learned from at a date at which another is judged. Where most series end elsewhere (a
+    collection of unrelated ones) each is cut from its own end.
     """
-    num_series = max(int((lengths >= 4 * horizon).sum()), 1)
-    wanted = max(1, math.ceil(MIN_VERDICT_WINDOWS / num_series))
-    most = max(wanted, min(MAX_ORIGINS, MAX_HELD_OUT_WINDOWS // num_series))
-    windows = np.clip(lengths // 5 // horizon, wanted, most)
-    windows = np.minimum(windows, np.maximum((lengths // 2 - horizon) // horizon, 0))  # half is left for training
-    verdict = lengths - windows * horizon
-    validation = verdict - np.clip(lengths // 8, horizon, np.maximum(windows, 1) * horizon)
-    return Parts(np.where(windows > 0, validation, lengths), verdict, lengths, horizon)
+    behind = np.zeros_like(lengths) if behind is None or (behind < horizon).mean() < 0.5 else behind
+    usable = lengths[lengths >= 3 * horizon + 2]
+    typical = int(np.median(usable)) if len(usable) else 0
+    most = max(MIN_VERDICT_WINDOWS, min(MAX_ORIGINS, MAX_HELD_OUT_WINDOWS // max(len(lengths), 1)))
+    fits = max((typical // 2 - horizon) // horizon, 1) if typical else 0
+    windows = min(int(np.clip(typical // 5 // horizon, MIN_VERDICT_WINDOWS, most)), fits)
+    verdict = lengths + behind - windows * horizon
+    validation = verdict - (int(np.clip(typical // 8, horizon, windows * horizon)) if windows else 0)
+    return Parts(np.clip(validation, 0, lengths), np.clip(verdict, 0, lengths), lengths, verdict, windows, horizon)

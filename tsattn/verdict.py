@@ -49,7 +49,8 @@ def judge(errors: dict[str, np.ndarray], series: np.ndarray, origin: np.ndarray,
     """The verdict on per-window scaled errors, {rung: [N]}, NaN where a window cannot be scored.
 
     The network answers when its mean error is below that of the best baseline; "use it" needs the paired bootstrap interval of
-    the difference clear of zero. `reason` says why no network was trained, where none was.
+    the difference clear of zero, and three dates or more: at a single one, all series may share the same luck. `reason` says
+    why no network was trained, where none was.
     """
     scored = np.all([np.isfinite(e) for e in errors.values()], axis=0) if errors else np.zeros(0, bool)
     num = int(scored.sum())
@@ -65,9 +66,12 @@ def judge(errors: dict[str, np.ndarray], series: np.ndarray, origin: np.ndarray,
         return Verdict(best, "cannot judge", text, num, mase, best)
     difference = mase[NETWORK] - mase[best]
     low, high = difference_interval(errors[NETWORK][scored] - errors[best][scored], series[scored], origin[scored])
-    decision = "use it" if high < 0 else "do not use it" if low > 0 else "no clear difference"
+    few_dates = len(np.unique(origin[scored])) < MIN_VERDICT_WINDOWS
+    decision = "no clear difference" if few_dates or low <= 0 <= high else "use it" if high < 0 else "do not use it"
     answer = NETWORK if difference < 0 else best
     text = _sentence(decision, answer, best, mase, num, (low, high))
+    if few_dates:
+        text += f" All these windows lie at fewer than {MIN_VERDICT_WINDOWS} dates, too few to be sure."
     return Verdict(answer, decision, text, num, mase, best, difference, (low, high))
 
 
@@ -94,7 +98,7 @@ def _sentence(decision: str, answer: str, best: str, mase: dict[str, float], num
         f"{interval[1]:+.2f})."
     )
     if decision == "use it":
-        share = f" It is {1 - mase[NETWORK] / mase[best]:.0%} more accurate." if mase[best] > 0 else ""
+        share = f" Its error is {100 * (1 - mase[NETWORK] / mase[best]):.0f} % smaller." if mase[best] > 0 else ""
         return f"Use the attention model. {compared}{share}"
     if decision == "do not use it":
         return (
@@ -124,7 +128,7 @@ def _windows(num: int) -> str:
 def with_coverage(verdict: Verdict, inside: np.ndarray, level: float) -> Verdict:
     """The verdict with the share of held-out values that the interval of the answer held (`inside`, NaN = not scored)."""
     scored = np.isfinite(inside)
-    if not scored.any():
+    if not scored.any() or not level > 0:
         return verdict
     share = float(inside[scored].mean())
     text = (

@@ -12,7 +12,7 @@ import numpy as np
 from tsattn.data import calendar
 from tsattn.data.findings import DataError
 
-LARGEST = 1e37
+LARGEST = 1e150
 
 if TYPE_CHECKING:
     from tsattn.data.frame import Frame
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 class Panel(NamedTuple):
     """Series s is `values[indptr[s]:indptr[s + 1]]`; its row t stands in row `start[s] + t` of the calendar."""
 
-    values: np.ndarray  # [T, V] float32; NaN is the only marker of a missing value
+    values: np.ndarray  # [T, V] float32, or float64 where that would lose digits; NaN is the only marker of a missing value
     indptr: np.ndarray  # [S + 1] int64
     start: np.ndarray  # [S] int64
     calendar: np.ndarray  # [U, K] float32 in [-1, 1]; K may be 0
     freq: str
     ids: tuple[str, ...]  # [S]
+    behind: np.ndarray  # [S] int64: rows between the end of the series and the latest end of all
 
     @property
     def lengths(self) -> np.ndarray:
@@ -39,7 +40,8 @@ def take_rows(panel: Panel, first: np.ndarray, last: np.ndarray) -> Panel:
     lengths = np.maximum(last - first, 0)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.repeat(panel.indptr[:-1] + first - indptr[:-1], lengths) + np.arange(indptr[-1])
-    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start + first)
+    behind = panel.behind + panel.lengths - last
+    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start + first, behind=behind)
 
 
 def select(panel: Panel, members: np.ndarray) -> Panel:
@@ -48,15 +50,16 @@ def select(panel: Panel, members: np.ndarray) -> Panel:
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
     ids = tuple(panel.ids[s] for s in members)
-    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start[members], ids=ids)
+    start, behind = panel.start[members], panel.behind[members]
+    return panel._replace(values=panel.values[rows], indptr=indptr, start=start, behind=behind, ids=ids)
 
 
 def right_aligned(panel: Panel, length: int) -> np.ndarray:
-    """The last `length` rows of each series, [S, length, V] float32, short series padded with NaN on the left."""
+    """The last `length` rows of each series, [S, length, V], short series padded with NaN on the left."""
     offsets = np.arange(length) - length  # -length .. -1
     rows = panel.indptr[1:, None] + offsets
     inside = rows >= panel.indptr[:-1, None]
-    out = np.full((len(panel.ids), length, panel.values.shape[1]), np.nan, np.float32)
+    out = np.full((len(panel.ids), length, panel.values.shape[1]), np.nan, panel.values.dtype)
     out[inside] = panel.values[rows[inside]]
     return out
 
@@ -72,11 +75,15 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:
     indptr = np.append(begin, len(unique_id)).astype(np.int64)
     first = frame.df.set_index("ds").index[begin]
     start, table = _calendar(first, np.diff(indptr) + horizon, frame.freq, features)
-    y = frame.df["y"].to_numpy(np.float64)
+    y = frame.df["y"].to_numpy(np.float64, copy=True)
     if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
-        raise DataError(f"values beyond {LARGEST:g} cannot be held in single precision: divide the values by a large number")
-    values = y.astype(np.float32)[:, None]
-    return Panel(values, indptr, start, table, frame.freq, tuple(str(name) for name in unique_id[begin]))
+        raise DataError(f"values beyond {LARGEST:g} leave no room for their squares: divide the values by a large number")
+    single = y.astype(np.float32)
+    values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y
+    numbers = calendar.ordinals(frame.df.set_index("ds").index[indptr[1:] - 1], calendar.parse(frame.freq))
+    behind = (numbers.max(initial=numbers[0] if len(numbers) else 0) - numbers) // calendar.parse(frame.freq).num
+    ids = tuple(str(name) for name in unique_id[begin])
+    return Panel(values[:, None], indptr, start, table, frame.freq, ids, behind)
 
 
 def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -> tuple[np.ndarray, np.ndarray]:
