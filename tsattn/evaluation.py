@@ -63,7 +63,9 @@ def backtest(
 ) -> Backtest:
     """Forecast from `windows` cut-offs per series, the last one `horizon` rows before its end, earlier ones `step` rows before.
 
-    `refit=True` fits at every cut-off, otherwise once at the earliest. Raises DataError when no series is long enough.
+    `refit=True` fits at every cut-off, otherwise once at the earliest. Cut-offs are counted from the end of each series; where
+    series end at different dates, a fit therefore holds rows of one that lie after the cut-off of another (never of its own).
+    Raises DataError when no series is long enough.
     """
     full = to_frame(rows, read)
     horizon = config.horizon or default_horizon(config.season_length or full.season_length)[0]
