@@ -352,6 +352,47 @@ def test_a_table_of_many_rows_is_shown_in_part_and_says_so():
     assert len(cli.show_table(table.head(30)).splitlines()) == 31
 
 
+def test_what_is_found_in_new_data_is_said_beside_the_forecast_of_a_loaded_model(call, trained_folder, two_waves, tmp_path):
+    broken = two_waves.drop(index=50)
+    broken["sold"] = broken["sold"] - 0.5
+    broken.to_csv(tmp_path / "new.csv", index=False)
+    ended = call("predict", "input=new.csv", f"load={trained_folder}")
+    assert "~ gaps: 1 of 240 times (D) have no row: north at 2024-02-20" in ended.out
+    assert "! integer: the model was trained on counts, but these values are not all whole numbers" in ended.out
+    assert ended.out.index("gaps:") < ended.out.index("forecast")
+
+
+def test_a_picture_costs_no_second_reading_and_no_second_forecast(call, trained_folder, waves_csv, monkeypatch):
+    from tsattn import fitted, forecaster, tables
+
+    done = []
+    for module, name in ((forecaster, "to_rows"), (tables, "predict")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, of=original, name=name: (done.append(name), of(*a))[1])
+    assert tables.predict is not fitted.predict
+    assert call("predict", "input=waves.csv", f"load={trained_folder}", "plot=p.PNG").code == 0
+    assert done == ["to_rows", "predict"]
+
+
+STORED = ("trainer.logger=none", "horizon=5", "output=run", *SHORT)
+
+
+def test_settings_of_reading_on_the_command_line_win_over_stored_ones_also_as_defaults(call, waves_csv, two_waves, tmp_path):
+    assert call("train", "input=waves.csv", "read.missing=zero", "read.sep=,", *STORED).code == 0
+    two_waves.drop(index=50).to_csv(tmp_path / "gap.csv", index=False, sep=";")
+    ended = call("predict", "input=gap.csv", "load=run", "read.sep=null")
+    assert ended.code == 0, ended.err
+    assert "they were set to zero" in ended.out
+    for mask in ("read.missing=mask", "read={missing: mask}"):
+        assert "they count as unknown" in call("predict", "input=gap.csv", "load=run", "read.sep=null", mask).out
+
+
+@pytest.mark.parametrize("setting", ["quantiles=[0.1]", "season_length=3"])
+def test_what_training_fixed_is_refused_beside_a_loaded_model(call, trained_folder, waves_csv, setting):
+    ended = call("predict", "input=waves.csv", f"load={trained_folder}", setting)
+    assert_user_error(ended, f"{setting.split('=')[0]}= is fixed by training", "leave load= out")
+
+
 # ---- back-test ---------------------------------------------------------------------------------------------------------
 
 
@@ -450,7 +491,7 @@ def test_an_error_deep_in_our_own_forecast_is_a_bug_too(call, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("tsattn.forecaster.forecast_table", broken)
+    monkeypatch.setattr("tsattn.tables.forecast_table", broken)
     ended = call("predict", "values=[1,2,3]")
     assert ended.code == 1
     assert "broken" in ended.err

@@ -254,6 +254,17 @@ def test_a_forecast_after_a_day_without_midnight_begins_its_days_at_midnight(zon
     assert table["day"].tolist() == (pd.date_range(last, periods=4)[1:].tz_localize(zone)).tolist()
 
 
+def test_findings_about_new_data_are_kept_apart_from_those_of_fit(trained, two_waves):
+    before = list(trained.findings_)
+    trained.predict(two_waves.drop(index=[50, 51]).assign(sold=two_waves["sold"] - 100))
+    found = {finding.topic: finding.level for finding in trained.data_findings_}
+    assert found["gaps"] == "repair"
+    assert found["integer"] == "warning"
+    trained.predict()
+    assert not [finding for finding in trained.data_findings_ if finding.level != "info"]
+    assert list(trained.findings_) == before
+
+
 # ---- what a forecast of the network depends on -------------------------------------------------------------------------
 
 

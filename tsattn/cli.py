@@ -123,6 +123,20 @@ def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
         raise problems[0]
 
 
+def given(group: str) -> set[str]:
+    """The fields of a group of settings that the command line sets, also to their defaults; for a running command."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    names: set[str] = set()
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        head, _, name = override.key_or_group.partition(".")
+        value = override.value()
+        if head == group:
+            names |= {name} if name else set(value) if isinstance(value, dict) else set()
+    return names
+
+
 def quote(argument: str) -> str:
     """The override with its value quoted where it is a path or free text, so that Hydra's grammar does not read it.
 

@@ -27,7 +27,8 @@ class Forecaster:
 
     horizon: steps to forecast; None means one season, or 7. model: "auto", or an architecture ("encoder", "patch").
     context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else;
-    the other arguments win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `backtest`: `backtest_`.
+    the other arguments win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `predict`:
+    `data_findings_`; after `backtest`: `backtest_`.
 
     >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
     >>> forecaster.predict()                                    # doctest: +SKIP
@@ -80,8 +81,18 @@ class Forecaster:
 
         Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model`
         (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
+        `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`.
         """
-        return forecast_table(self._fitted(), *self._frame(data, horizon))
+        return forecast_table(self._fitted(), *self.frame(data, horizon=horizon))
+
+    def frame(self, data: Any = None, *, horizon: int | None = None) -> tuple[Frame, int]:
+        """What `predict` and `plot` start from: the data on their full grid, and the number of steps; sets `data_findings_`."""
+        fitted = self._fitted()
+        if horizon is not None:
+            check_horizon(horizon)
+        frame = frame_for(*self._rows(data), fitted)
+        self.data_findings_ = Findings(frame.findings)
+        return frame, horizon or fitted.settings.horizon
 
     def backtest(
         self, data: Any = None, *, windows: int = 5, step: int | None = None, refit: bool = False, reporting: Any = None
@@ -100,20 +111,8 @@ class Forecaster:
 
     def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
-        from tsattn.plot import plot_forecast
-
-        frame, steps = self._frame(data, horizon)
-        table = forecast_table(self.fitted_, frame, steps)
-        names = output_names(frame)
-        history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
-        return plot_forecast(
-            history,
-            table,
-            id_col=names.id,
-            time_col=names.time,
-            target_col=names.value,
-            title=f"answered by {WORDS[self.fitted_.verdict.answer]}",
-        )
+        frame, steps = self.frame(data, horizon=horizon)
+        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps))
 
     def save(self, folder: str | os.PathLike[str]) -> Forecaster:
         """Write the model folder (see `tsattn.store`); the data are not stored in it."""
@@ -180,12 +179,15 @@ class Forecaster:
             raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
         return self.rows_, read
 
-    def _frame(self, data: Any, horizon: int | None) -> tuple[Frame, int]:
-        """The frame to forecast from, and how many steps."""
-        fitted = self._fitted()
-        if horizon is not None:
-            check_horizon(horizon)
-        return frame_for(*self._rows(data), fitted), horizon or fitted.settings.horizon
+
+def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame) -> Any:
+    """The forecast `table` behind the history it was made from, as a matplotlib Figure."""
+    from tsattn.plot import plot_forecast
+
+    names = output_names(frame)
+    history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
+    title = f"answered by {WORDS[fitted.verdict.answer]}"
+    return plot_forecast(history, table, id_col=names.id, time_col=names.time, target_col=names.value, title=title)
 
 
 def make_reporting(reporting: Any) -> Any:

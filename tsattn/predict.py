@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from tsattn.cli import check_table_path, run, show_table, table_of, write_table
-from tsattn.config import PredictConfig, ReadConfig
+from tsattn.cli import check_table_path, given, run, show_table, table_of, write_table
+from tsattn.config import PredictConfig
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -16,27 +16,28 @@ PICTURES = (".png", ".svg", ".pdf")
 def main(config: PredictConfig) -> None:
     """Print the forecast and the verdict; write the table and the picture where asked."""
     data = table_of(config)
-    if config.plot is not None and Path(config.plot).suffix not in PICTURES:
+    if config.plot is not None and Path(config.plot).suffix.lower() not in PICTURES:
         raise ValueError(f"plot={config.plot} must end in {', '.join(PICTURES)}")
     check_table_path(config.output)
-    from tsattn.forecaster import Forecaster, fit_config_of
+    from tsattn.forecaster import Forecaster, draw, fit_config_of
+    from tsattn.tables import forecast_table
 
     if config.load is not None:
         forecaster = Forecaster.load(config.load)
-        if config.quantiles is not None:
-            raise ValueError("quantiles= are fixed by training: give them to python -m tsattn.train, or leave load= out")
-        given = {name: value for name, value in asdict(config.read).items() if value != getattr(ReadConfig(), name)}
-        forecaster.read_ = replace(forecaster.read_, **given)
+        for name in ("quantiles", "season_length"):
+            if getattr(config, name) is not None:
+                raise ValueError(f"{name}= is fixed by training: give it to python -m tsattn.train, or leave load= out")
+        forecaster.read_ = replace(forecaster.read_, **{name: getattr(config.read, name) for name in given("read")})
     else:
-        forecaster = Forecaster(config=fit_config_of(config))
-        forecaster.fit_naive(data, read=config.read)
-        for finding in forecaster.findings_:
-            print(finding)
+        forecaster = Forecaster(config=fit_config_of(config)).fit_naive(data, read=config.read)
         data = None
+    frame, steps = forecaster.frame(data, horizon=config.horizon)
+    for finding in forecaster.findings_ if config.load is None else frame.findings:
+        print(finding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        table = forecaster.predict(data, horizon=config.horizon)
-        figure = forecaster.plot(data, horizon=config.horizon) if config.plot is not None else None
+        table = forecast_table(forecaster.fitted_, frame, steps)
+    figure = draw(forecaster.fitted_, frame, table) if config.plot is not None else None
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"! {message}", file=sys.stderr)
     print(show_table(table))

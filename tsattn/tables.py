@@ -13,7 +13,7 @@ from tsattn import fitting
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.data import calendar
-from tsattn.data.findings import DataError
+from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Names, Rows
@@ -61,9 +61,16 @@ def fit_rows(
 
 
 def frame_for(rows: Rows, read: ReadConfig, fitted: Fitted) -> Frame:
-    """The frame of new rows at the frequency the model was trained on."""
+    """The frame of new rows at the frequency the model was trained on, with what there is to say about them."""
     check_names(rows.names, forecast_columns(fitted.settings.quantiles))
-    return to_frame(rows, read, freq=fitted.schema.freq)
+    frame = to_frame(rows, read, freq=fitted.schema.freq)
+    findings = [finding for finding in frame.findings if finding.topic not in ("season", "integer")]  # training decided these
+    if fitted.schema.integer and not frame.integer and frame.df["y"].notna().to_numpy().any():
+        message = (
+            "the model was trained on counts, but these values are not all whole numbers of 0 or more; it forecasts counts"
+        )
+        findings.append(Finding("integer", message, "", "warning"))
+    return frame._replace(findings=tuple(findings))
 
 
 def forecast_columns(quantiles: Iterable[float]) -> list[str]:
