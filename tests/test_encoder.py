@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tsattn.config import HEADS, POSITIONALS, SCALINGS, EncoderConfig
+from tsattn.config import ATTENTIONS, HEADS, POSITIONALS, SCALINGS, EncoderConfig
 from tsattn.models import MODELS
 from tsattn.models.encoder import Encoder
 from tsattn.nn.scaling import fit_scale
@@ -418,3 +419,54 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     share = torch.softmax(future @ weights["copy.mix.weight"].T + weights["copy.mix.bias"], dim=-1)
     expected = expected + share[:, :1] * copied + share[:, 1:2] * z[-1]
     assert_same(raw[0, :, 0].double(), expected)
+
+
+# ---- on a device -------------------------------------------------------------------------------------------------------
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes a GPU wait for the host or the host for the GPU: numbers read back, and tensors made from numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert str(func) not in ("aten._local_scalar_dense.default", "aten.lift_fresh.default"), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("positional", POSITIONALS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forward_pass_never_waits_for_the_device(kind, positional, attention):
+    model = build(head=kind, positional=positional, attention=attention, num_features=FEATURES)
+    context, observed, features = window()
+    with NoWaiting(), torch.no_grad():
+        model(context, observed, features, HORIZON)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_half_precision_the_head_and_the_copies_keep_single_precision(kind):
+    model, (context, observed, features) = build(head=kind, num_features=FEATURES), window()
+    for parameter in model.blocks.parameters():
+        torch.nn.init.zeros_(parameter)  # the blocks may round; here they add nothing
+    expected = raw_outputs(model, context, observed, features)
+    inside = []
+    for part in (model.head.linear, model.copy.query, model.copy.mix):
+        part.register_forward_hook(lambda module, given, result: inside.append(result.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        raw = raw_outputs(model, context, observed, features)
+    assert raw.dtype == torch.float32
+    assert inside == [torch.float32] * 3
+    torch.testing.assert_close(raw, expected, rtol=0.02, atol=0.15)  # the embeddings are rounded to 8 bits
+
+
+def test_the_default_precision_of_the_caller_has_no_say():
+    expected = build().state_dict()
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = build()
+        assert torch.get_default_dtype() == torch.float64
+        raw = raw_outputs(model, *window()[:2])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {name: part.dtype for name, part in model.state_dict().items()} == {n: part.dtype for n, part in expected.items()}
+    assert all(torch.equal(part, expected[name]) for name, part in model.state_dict().items())
+    assert torch.equal(raw, raw_outputs(model, *window()[:2]))

@@ -12,6 +12,8 @@ Letters: B batch, L context, H horizon, V variates, C features, N tokens, P patc
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +30,21 @@ from tsattn.nn.positional import Learned, rotary_angles, sinusoidal
 from tsattn.nn.scaling import Scale, fit_scale, last_observed, to_scaled
 
 
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """Parameters made inside are float32, whatever default the caller has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 class Encoder(nn.Module):
     """`config` must be complete: no None left and head decided (see `tsattn.sizing`)."""
 
+    @single_precision()
     def __init__(
         self, config: EncoderConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]
     ) -> None:
@@ -72,7 +86,7 @@ class Encoder(nn.Module):
         if self.config.positional == "sinusoidal":
             tokens = tokens + sinusoidal(positions, tokens.shape[2])
         elif self.learned is not None:
-            tokens = tokens + self.learned(positions)
+            tokens = tokens + self.learned(num_tokens - num_future_tokens, num_future_tokens)
         angles = None
         if self.config.positional == "rotary":
             angles = rotary_angles(positions, tokens.shape[2] // (self.config.num_heads or 1))
@@ -80,10 +94,13 @@ class Encoder(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, mask, angles)
         tokens = self.norm(tokens)
-        raw = self.head(rearrange(tokens[:, -num_future_tokens:], "(b v) n d -> b v n d", v=num_variates))
         last = rearrange(last_observed(to_scaled(context, scale), observed), "b 1 v -> (b v)")
-        copied = rearrange(self.copy(tokens, z, seen, last, angles), "(b v) n p -> b (n p) v 1", v=num_variates)
-        raw = raw + copied * F.one_hot(torch.tensor(self.head.location, device=raw.device), raw.shape[-1])
+        with torch.autocast(tokens.device.type, enabled=False):  # what is forecast is not rounded to half precision
+            tokens = tokens.float()
+            raw = self.head(rearrange(tokens[:, -num_future_tokens:], "(b v) n d -> b v n d", v=num_variates))
+            copied = rearrange(self.copy(tokens, z, seen, last, angles), "(b v) n p -> b (n p) v 1", v=num_variates)
+            before, location, after = raw.tensor_split((self.head.location, self.head.location + 1), dim=-1)
+            raw = torch.cat([before, location + copied, after], dim=-1)
         return raw[:, :num_future], scale
 
     def patches(

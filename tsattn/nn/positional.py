@@ -45,13 +45,12 @@ class Learned(nn.Module):
         self.num_context = num_context
         self.table = nn.Parameter(torch.randn(num_context + num_future, width) * 0.02)
 
-    def forward(self, positions: Int[Tensor, " N"]) -> Float[Tensor, "N D"]:
-        """Raises a ValueError for positions outside the trained range."""
-        rows = positions + self.num_context
-        if int(rows[0]) < 0 or int(rows[-1]) >= len(self.table):
+    def forward(self, num_context: int, num_future: int) -> Float[Tensor, "N D"]:
+        """The vectors of so many context and future tokens; raises a ValueError for more than were trained."""
+        known = len(self.table) - self.num_context
+        if num_context > self.num_context or num_future > known:
             raise ValueError(
-                f"model.positional=learned knows {self.num_context} context tokens and {len(self.table) - self.num_context} "
-                f"future tokens, asked for {-int(positions[0])} and {int(positions[-1]) + 1}: use a shorter context or "
-                "another model.positional"
+                f"model.positional=learned knows {self.num_context} context tokens and {known} future tokens, asked for "
+                f"{num_context} and {num_future}: use a shorter context or another model.positional"
             )
-        return self.table[rows]
+        return self.table[self.num_context - num_context : self.num_context + num_future]
