@@ -404,6 +404,17 @@ def test_the_random_state_of_the_caller_has_no_say(two_waves, quick):
     assert found[0] == found[1]
 
 
+def test_the_default_precision_of_the_caller_has_no_say_either(trained, two_waves, quick):
+    torch.set_default_dtype(torch.float64)
+    try:
+        forecaster = Forecaster(config=quick()).fit(two_waves)
+        forecaster.predict()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert store.weights_sha256(forecaster.fitted_) == store.weights_sha256(trained.fitted_)
+
+
 @pytest.mark.slow  # Lightning is imported once more; tests/test_cli.py compares the weights of two processes too
 def test_another_process_gives_the_same_weights_and_leaves_the_random_state_of_python_alone(waves_csv, trained):
     code = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import signal
+import time
 from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from torch import nn
@@ -170,6 +172,64 @@ def test_a_validation_loss_is_the_mean_over_all_windows_of_all_batches(monkeypat
     assert module.model.training
 
 
+def test_a_validation_loss_weighs_each_observed_value_the_same(monkeypatch):
+    monkeypatch.setattr(fit, "VALIDATION_BATCH", 2)
+    panel = panel_of([1.0, np.nan, 3.0, 4.0, 7.0, np.nan, np.nan, np.nan])
+    data = data_of(panel, validation=[(0, 1), (0, 2), (0, 3), (0, 5), (0, 6)])  # 1 + 2, 2 + 0 and 0 values observed
+    look = BestWeights(fit.validation_batches(*data.validation), data.validation_end, every=1, patience=1)
+    look.average = [torch.tensor([0.0])]
+    with torch.no_grad():
+        found = look.validate(module_of(Constant(), data))
+    assert found == pytest.approx(np.mean([3.0, 3.0, 4.0, 4.0, 7.0]))
+
+
+@pytest.mark.parametrize("windows", [[(0, 20)], []])
+def test_without_a_value_to_validate_by_training_runs_for_a_third_of_the_steps_and_says_so(capsys, windows):
+    panel = panel_of([5.0] * 20 + [np.nan] * 4)
+    data = data_of(panel, last=[20], validation=[(0, 20)])
+    data = data._replace(validation=tuple(np.array([w[i] for w in windows], np.int64) for i in range(2)))
+    console = Console(force_terminal=False, soft_wrap=True)
+    model = Constant()
+    trained = run(model, data, settings(max_steps=20, progress=False), reporting=Reporting(None, console), name="a head")
+    assert (trained.steps, trained.history, trained.validation_loss) == (6, [], float("inf"))
+    assert trained.note == "a head: the validation rows hold no value, so training cannot stop by them: it runs for 6 steps"
+    assert capsys.readouterr().out == f"! {trained.note}\n"
+    assert np.isfinite(model.level.item())
+
+
+def test_validation_windows_go_to_the_device_once(monkeypatch):
+    data = data_of(panel_of([5.0] * 30), validation=[(0, 20), (0, 22)])
+    trainer = object.__new__(pl.Trainer)
+    look = BestWeights(fit.validation_batches(*data.validation), data.validation_end, every=1, patience=1)
+    module = module_of(Constant(), data)
+    look.on_train_start(trainer, module)
+    monkeypatch.setattr(torch.Tensor, "to", None)
+    with torch.no_grad():
+        look.validate(module)
+    monkeypatch.undo()
+    look.on_train_start(trainer, module.to("meta"))  # stands for a GPU
+    assert {part.device.type for part in (*look.windows[0], look.end)} == {"meta"}
+
+
+def test_seconds_of_validation_are_booked_as_such():
+    class Slow(Constant):
+        def loss(self, raw, target, observed, scale):
+            if not self.training:
+                time.sleep(0.02)
+            return super().loss(raw, target, observed, scale)
+
+    data = data_of(panel_of([5.0] * 30), validation=[(0, 20)])
+    seconds = run(Slow(), data, settings(max_steps=10, validate_every=1)).seconds
+    assert seconds["validation"] >= 0.2
+    assert sum(seconds[phase] for phase in PHASES) <= seconds["total"]
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(3, [3]), (4, [4]), (6, [4, 6])])
+def test_the_last_steps_are_logged_too_and_a_short_training_has_a_row(tmp_path, steps, rows):
+    run(Constant(), data_of(panel_of([5.0] * 30)), settings(max_steps=steps, log_every=4), reporting=Reporting(tmp_path))
+    assert pd.read_csv(tmp_path / "logs" / "training" / "metrics.csv")["step"].tolist() == rows
+
+
 def test_validation_reads_targets_beyond_the_training_rows_and_training_does_not():
     panel = panel_of([10.0] * 20 + [1e6] * 5)
     model = Constant(10.0)
@@ -287,9 +347,8 @@ def test_a_signal_ends_training_as_python_knows_it_and_leaves_the_handlers_alone
 
 
 def test_the_log_has_loss_learning_rate_and_seconds_of_every_phase(tmp_path):
-    trained = run(
-        Constant(), data_of(panel_of([5.0] * 30)), settings(log_every=4), reporting=Reporting(tmp_path), name="a part"
-    )
+    data = data_of(panel_of([5.0] * 30), validation=[(0, 20)])
+    trained = run(Constant(), data, settings(log_every=4), reporting=Reporting(tmp_path), name="a part")
     log = pd.read_csv(tmp_path / "logs" / "a_part" / "metrics.csv")
     phases = [f"seconds_{phase}" for phase in PHASES]
     assert set(log.columns) == {"step", "loss", "learning_rate", *phases}
@@ -374,8 +433,26 @@ DEVICES = [
 @pytest.mark.parametrize(("accelerator", "precision", "machine", "expected"), DEVICES)
 def test_device_and_precision_follow_from_settings_and_machine(monkeypatch, accelerator, precision, machine, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: machine[0])
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: machine[1])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: machine[1] or including_emulation)
     assert fit.resolve_device(TrainerConfig(accelerator=accelerator, precision=precision)) == expected
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_only_the_generators_in_use_are_seeded_and_put_back(monkeypatch, gpu):
+    forked = []
+    original = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: (forked.append(list(devices)), original(devices=[]))[1])
+    monkeypatch.setattr(torch.cuda, "default_generators", [torch.Generator(), torch.Generator()])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", None)
+    before = torch.get_rng_state(), torch.cuda.default_generators[1].get_state()
+    with fit.own_random_state(7, gpu=gpu):
+        drawn = torch.rand(3)
+    assert forked == [[0] if gpu else []]
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(torch.cuda.default_generators[1].get_state(), before[1])
+    assert (torch.cuda.default_generators[0].initial_seed() == 7) == gpu
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):

@@ -36,6 +36,8 @@ class BestWeights(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.average = [p.detach().clone() for p in module_of(pl_module).model.parameters()]
+        self.windows = [(series.to(pl_module.device), cut.to(pl_module.device)) for series, cut in self.windows]
+        self.end = None if self.end is None else self.end.to(pl_module.device)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
@@ -48,8 +50,10 @@ class BestWeights(pl.Callback):
 
     def look(self, trainer: pl.Trainer, module: ForecastModule, step: int) -> None:
         """Validate the averaged weights; keep them when they are the best so far, stop when patience is over."""
+        module.lap("optimizer")
         check_finite(module)
         loss = self.validate(module)
+        module.lap("validation")
         self.history.append((step, loss))
         if loss < self.best_loss:
             self.best_loss, self.best_step, self.looks_since = loss, step, 0
@@ -59,16 +63,22 @@ class BestWeights(pl.Callback):
             trainer.should_stop = trainer.should_stop or self.looks_since >= self.patience
 
     def validate(self, module: ForecastModule) -> float:
-        """Mean loss over the validation windows under the averaged weights; the module is left as it was found."""
+        """Mean loss of all observed values of the validation windows under the averaged weights; the module is left as it was.
+
+        Sums and counts of the batches are added and divided once.
+        """
         current = [p.detach().clone() for p in module.model.parameters()]
         set_weights(module.model, self.average)
         module.model.eval()
-        panel = module.panel if self.end is None else module.panel._replace(end=self.end.to(module.device))
-        batches = [(series.to(module.device), cut.to(module.device)) for series, cut in self.windows]
-        sums = [module.loss(batch, panel) * len(batch[0]) for batch in batches]
+        panel = module.panel if self.end is None else module.panel._replace(end=self.end)
+        sums, counts = [], []
+        for windows in self.windows:
+            batch = module.gather(windows, panel)
+            counts.append(batch.target_observed.sum())
+            sums.append(torch.where(counts[-1] > 0, module.loss(batch) * counts[-1], 0.0))
         module.model.train()
         set_weights(module.model, current)
-        return float(torch.stack(sums).sum()) / sum(len(batch[0]) for batch in self.windows)
+        return float(torch.stack(sums).sum() / torch.stack(counts).sum())
 
     @torch.no_grad()
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -98,13 +108,13 @@ class Log(pl.Callback):
         self.losses.append(outputs["loss"].detach())
         step = trainer.global_step
         if step % self.every == 0:
-            module = module_of(pl_module)
-            check_finite(module)
-            loss = float(torch.stack(self.losses).mean())
-            self.losses.clear()
-            self.report(trainer, module, step, loss)
+            self.report(trainer, module_of(pl_module), step)
 
-    def report(self, trainer: pl.Trainer, module: ForecastModule, step: int, loss: float) -> None:
+    def report(self, trainer: pl.Trainer, module: ForecastModule, step: int) -> None:
+        """Log the mean loss of the steps since the last report."""
+        check_finite(module)
+        loss = float(torch.stack(self.losses).mean())
+        self.losses.clear()
         if trainer.logger is not None:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             seconds = {f"seconds_{phase}": round(module.seconds[phase], 4) for phase in PHASES}
@@ -115,6 +125,8 @@ class Log(pl.Callback):
             self.console.print(f"  {self.name}: step {step} of at most {trainer.max_steps}, loss {loss:.4f}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.losses:  # the last steps, or all of a short training
+            self.report(trainer, module_of(pl_module), trainer.global_step)
         if self.bar is not None:
             self.bar.stop()
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from tsattn.config import TrainerConfig
-from tsattn.data.windows import PanelTensors, Windows
+from tsattn.data.windows import PanelTensors, Windows, gather
 from tsattn.training.callbacks import BestWeights, Log, NonFinite, TrainingError
 from tsattn.training.module import ForecastModule
 
@@ -33,6 +33,7 @@ class Trained(NamedTuple):
     validation_loss: float  # infinite without validation
     history: list[tuple[int, float]]  # (step, validation loss)
     seconds: dict[str, float]  # per phase, and "total"
+    note: str = ""  # what a user should know about how it went, as a sentence
 
 
 class BatchStream(IterableDataset):
@@ -103,20 +104,25 @@ def train(
 ) -> Trained:
     """Train `model` in place and leave the best weights in it, on the CPU, in eval mode.
 
-    With validation windows training stops early; with `steps` it runs exactly so long. Raises a TrainingError when a loss or
-    gradient is not finite.
+    With validation windows training stops early; with `steps` it runs exactly so long. Where the validation windows hold no
+    value it runs for a third of `trainer.max_steps` and says so. Raises a TrainingError when a loss or gradient is not finite.
     """
     reporting = reporting or Reporting()
     batch_size = config.batch_size or default_batch_size(data.windows.total)
     stream = BatchStream(data.windows, batch_size, seed)
     module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)
     accelerator, precision = resolve_device(config)
-    held_out = [] if data.validation is None or steps else validation_batches(*data.validation)
+    held_out, note = [], ""
+    if data.validation is not None and not steps:
+        held_out = validation_batches(*data.validation)
+        if not any_target(data, held_out, horizon):
+            held_out, steps = [], max(config.max_steps // 3, 1)
+            note = f"{name}: the validation rows hold no value, so training cannot stop by them: it runs for {steps} steps"
+            reporting.say(f"! {note}")
     best = BestWeights(held_out, data.validation_end, every=config.validate_every, patience=config.patience)
     log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=name)
     started = time.perf_counter()
-    with quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+    with quiet_lightning(), own_random_state(seed, gpu=accelerator == "gpu"):
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
@@ -141,7 +147,7 @@ def train(
             raise
     model.cpu().eval()
     seconds = {**module.seconds, "total": time.perf_counter() - started}
-    return Trained(best.best_step or trainer.global_step, best.best_loss, best.history, seconds)
+    return Trained(best.best_step or trainer.global_step, best.best_loss, best.history, seconds, note)
 
 
 def validation_batches(series: np.ndarray, cut: np.ndarray) -> list[tuple[Tensor, Tensor]]:
@@ -150,12 +156,32 @@ def validation_batches(series: np.ndarray, cut: np.ndarray) -> list[tuple[Tensor
     return list(pairs)
 
 
+def any_target(data: TrainData, batches: list[tuple[Tensor, Tensor]], horizon: int) -> bool:
+    """Whether any target of these windows is observed."""
+    panel = data.panel if data.validation_end is None else data.panel._replace(end=data.validation_end)
+    batches = [batch for batch in batches if len(batch[0])]
+    return any(bool(gather(panel, *batch, context_length=1, horizon=horizon).target_observed.any()) for batch in batches)
+
+
+@contextmanager
+def own_random_state(seed: int, *, gpu: bool) -> Iterator[None]:
+    """Seeded generators of the CPU and, with `gpu`, of the first GPU, the one that trains; the caller's states come back."""
+    devices = [0] if gpu else []
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        yield
+
+
 def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
     """Lightning's accelerator and precision, from the config and what the machine can do."""
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ValueError("trainer=gpu: this machine shows no CUDA device to torch; use trainer=auto or trainer=cpu")
     gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
-    half = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
+    half = config.precision == "bf16" or (
+        config.precision == "auto" and gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
     return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
 
 

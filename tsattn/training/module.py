@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tsattn.config import TrainerConfig
-from tsattn.data.windows import PanelTensors, gather
+from tsattn.data.windows import Batch, PanelTensors, gather
 
-PHASES = ("data", "forward", "backward", "optimizer")
+PHASES = ("data", "forward", "backward", "optimizer", "validation")
 
 
 class ForecastModule(pl.LightningModule):
@@ -48,10 +48,12 @@ class ForecastModule(pl.LightningModule):
         self.seconds[phase] += now - self.clock
         self.clock = now
 
-    def loss(self, windows: tuple[Int[Tensor, " B"], Int[Tensor, " B"]], panel: PanelTensors) -> Float[Tensor, ""]:
-        """Mean loss of the windows' observed targets."""
-        batch = gather(panel, *windows, context_length=self.context_length, horizon=self.horizon)
-        self.lap("data")
+    def gather(self, windows: tuple[Int[Tensor, " B"], Int[Tensor, " B"]], panel: PanelTensors) -> Batch:
+        """The windows (series, cut) of `panel`."""
+        return gather(panel, *windows, context_length=self.context_length, horizon=self.horizon)
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Mean loss of the observed targets."""
         raw, scale = self.model(batch.context, batch.observed, batch.features, self.horizon)
         return self.model.head.loss(raw, batch.target, batch.target_observed, scale)
 
@@ -59,7 +61,9 @@ class ForecastModule(pl.LightningModule):
         self.lap("data")
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Float[Tensor, ""]:
-        loss = self.loss(batch, self.panel)
+        windows = self.gather(batch, self.panel)
+        self.lap("data")
+        loss = self.loss(windows)
         bad = ~torch.isfinite(loss.detach()) & (self.first_bad_step < 0)
         self.first_bad_step.copy_(torch.where(bad, batch_idx, self.first_bad_step))
         self.lap("forward")
