@@ -84,6 +84,12 @@ def test_lightning_is_known_to_training_alone():
     assert all(name.startswith("tsattn.training.") for name in users)
 
 
+def test_rich_is_imported_by_training_alone_which_keeps_the_random_state_of_the_caller():
+    users = importers("rich")
+    assert "tsattn.training" in users
+    assert all(name.split(".")[:2] == ["tsattn", "training"] for name in users)
+
+
 def test_pandas_is_known_to_tables_alone():
     assert importers("pandas") <= PANDAS
 

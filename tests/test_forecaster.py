@@ -427,6 +427,15 @@ def test_another_process_gives_the_same_weights_and_leaves_the_random_state_of_p
     assert python(code, str(waves_csv)).split() == [store.weights_sha256(trained.fitted_), "True"]
 
 
+@pytest.mark.slow  # Lightning is imported once more; tests/test_architecture.py looks at the imports
+def test_a_report_to_the_terminal_leaves_the_random_state_of_python_alone():
+    code = (
+        "import random; random.seed(5); state = random.getstate()\n"
+        "from tsattn.forecaster import make_reporting; make_reporting(True); print(random.getstate() == state)"
+    )
+    assert python(code).split() == ["True"]
+
+
 def test_another_seed_gives_other_weights_and_other_forecasts(trained, two_waves, quick, answered_by_network):
     other = answered_by_network(Forecaster(config=quick(), seed=1).fit(two_waves))
     assert store.weights_sha256(other.fitted_) != store.weights_sha256(trained.fitted_)

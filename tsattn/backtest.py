@@ -10,15 +10,13 @@ def main(config: BacktestConfig) -> None:
     """Fit on the rows before the cut-offs, print the scores, write the table where asked."""
     data = table_of(config)
     check_table_path(config.output)
-    from rich.console import Console
-
     from tsattn.evaluation import backtest
     from tsattn.forecaster import fit_config_of, to_rows
     from tsattn.tables import backtest_columns, check_names
-    from tsattn.training.fit import Reporting, resolve_device
+    from tsattn.training.fit import Reporting, make_console, resolve_device
 
     resolve_device(config.trainer)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     rows = to_rows(data, config.read)
     check_names(rows.names, backtest_columns(config.quantiles))
     result = backtest(

@@ -194,11 +194,9 @@ def make_reporting(reporting: Any) -> Any:
     """True as a report to the terminal or notebook; anything else as it is. None and False are silent."""
     if reporting is not True:
         return reporting or None
-    from rich.console import Console
+    from tsattn.training.fit import Reporting, make_console
 
-    from tsattn.training.fit import Reporting
-
-    return Reporting(None, Console(highlight=False, soft_wrap=True))
+    return Reporting(None, make_console())
 
 
 def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:

@@ -13,15 +13,13 @@ from tsattn.config import TrainConfig
 def main(config: TrainConfig) -> None:
     """Fit, print what was found, decided and forecast, and save the run folder."""
     data = table_of(config)
-    from rich.console import Console
-
     from tsattn import store
     from tsattn.forecaster import Forecaster, fit_config_of
-    from tsattn.training.fit import Reporting, resolve_device
+    from tsattn.training.fit import Reporting, make_console, resolve_device
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder = run_folder(config)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     forecaster = Forecaster(config=fit_config_of(config))
     started = time.perf_counter()
     forecaster.fit(data, read=config.read, reporting=Reporting(folder, console))

@@ -90,6 +90,11 @@ class Reporting(NamedTuple):
                 self.console.print(str(line), markup=False)
 
 
+def make_console() -> Console:
+    """The terminal, or the output of a notebook cell. For others than training: rich is imported here, where `random` is kept."""
+    return Console(highlight=False, soft_wrap=True)
+
+
 def train(
     model: nn.Module,
     data: TrainData,
