@@ -254,6 +254,40 @@ def test_a_forecast_after_a_day_without_midnight_begins_its_days_at_midnight(zon
     assert table["day"].tolist() == (pd.date_range(last, periods=4)[1:].tz_localize(zone)).tolist()
 
 
+NUMBERED = LONG.assign(item_id=np.tile([20, 3], 30))
+NUMBERED_INPUTS = {
+    "pandas": (NUMBERED, "int64"),
+    "categories": (NUMBERED.astype({"item_id": "category"}), "int64"),
+    "nullable": (NUMBERED.astype({"item_id": "Int32"}), "int32"),
+    "floats": (NUMBERED.assign(item_id=np.tile([20.5, 3.0], 30)), "float64"),
+    "polars": (pl.from_pandas(NUMBERED), "int64"),
+    "pyarrow": (pa.Table.from_pandas(NUMBERED), "int64"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERED_INPUTS)
+def test_ids_that_are_numbers_in_a_frame_are_numbers_in_the_forecast(kind):
+    data, dtype = NUMBERED_INPUTS[kind]
+    forecaster = Forecaster(2).fit_naive(data)
+    ids = [20.5, 20.5, 3.0, 3.0] if kind == "floats" else [20, 20, 3, 3]
+    for table in (forecaster.predict(), forecaster.predict(data)):
+        assert table["item_id"].dtype == dtype
+        assert table["item_id"].tolist() == ids
+    figure = forecaster.plot()
+    assert [axis.get_title(loc="left") for axis in figure.axes] == [str(ids[0]), str(ids[2])]
+    assert all(len(axis.lines[0].get_xdata()) > 2 for axis in figure.axes)  # the history was found
+
+
+def test_ids_are_numbers_in_a_back_test_and_text_where_they_came_from_a_file(tmp_path):
+    for suffix, write in ((".csv", NUMBERED.to_csv), (".parquet", NUMBERED.to_parquet)):
+        write(tmp_path / f"a{suffix}", index=False)
+        assert Forecaster(2).fit_naive(tmp_path / f"a{suffix}").predict()["item_id"].tolist() == ["20", "20", "3", "3"]
+    forecaster = Forecaster(2)
+    table = forecaster.backtest(NUMBERED, windows=2)
+    assert table["item_id"].tolist() == [20, 20, 3, 3] * 2
+    assert forecaster.backtest_.table is table
+
+
 def test_findings_about_new_data_are_kept_apart_from_those_of_fit(trained, two_waves):
     before = list(trained.findings_)
     trained.predict(two_waves.drop(index=[50, 51]).assign(sold=two_waves["sold"] - 100))

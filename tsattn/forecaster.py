@@ -14,7 +14,7 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import Fitted
-from tsattn.tables import backtest_columns, check_names, fit_rows, forecast_table, frame_for, output_names
+from tsattn.tables import backtest_columns, check_names, fit_rows, forecast_table, frame_for, output_names, with_own_ids
 from tsattn.verdict import WORDS
 
 
@@ -104,9 +104,10 @@ class Forecaster:
         """
         (rows, read), config = self._rows(data), self._fit_config()
         check_names(rows.names, backtest_columns(config.quantiles))
-        self.backtest_ = evaluation.backtest(
+        result = evaluation.backtest(
             rows, read, config, windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
         )
+        self.backtest_ = result._replace(table=with_own_ids(result.table, rows.names))
         return self.backtest_.table
 
     def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
@@ -186,6 +187,7 @@ def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame) -> Any:
 
     names = output_names(frame)
     history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
+    history = with_own_ids(history, frame.names)
     title = f"answered by {WORDS[fitted.verdict.answer]}"
     return plot_forecast(history, table, id_col=names.id, time_col=names.time, target_col=names.value, title=title)
 

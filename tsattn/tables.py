@@ -122,7 +122,12 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
     for name, values in prediction_columns(fitted, prediction).items():
         table[name] = values
     table["model"] = fitted.verdict.answer
-    return table
+    return with_own_ids(table, frame.names)
+
+
+def with_own_ids(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """The table with ids that are numbers again where the caller's frame had numbers; inside all ids are text."""
+    return table if names.id is None or names.id_dtype is None else table.astype({names.id: names.id_dtype})
 
 
 def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Everything decided here (frequency, season, whole numbers, gaps) is decided from
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +35,7 @@ def to_rows(data: Any, config: ReadConfig | None = None, known: Names | None = N
     rows = read(data, config, known)
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
-        names = Names(rows.names.id, rows.names.time, "count")
-        return Rows(df, names, (*rows.findings, *findings))
+        return Rows(df, replace(rows.names, value="count"), (*rows.findings, *findings))
     if config.resample:
         df, findings = _resampled(rows.df, config)
         return Rows(df, rows.names, (*rows.findings, *findings))

@@ -32,6 +32,7 @@ class Names:
     id: str | None
     time: str | None
     value: str | None
+    id_dtype: str | None = None  # numpy dtype of ids that were numbers in a frame; files and names have text
 
 
 class Rows(NamedTuple):
@@ -131,7 +132,7 @@ def _rows(
     df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object), "ds": stamps, "y": y})
     value_name = None if wide or loaded.nameless or config.count_per else next(iter(values))
     time_name = " ".join(time_names) if parsed is not None else None
-    return Rows(df, Names(id_name, time_name, value_name), tuple(findings))
+    return Rows(df, Names(id_name, time_name, value_name, _number_type(loaded, id_name)), tuple(findings))
 
 
 def _integer_time(ids: np.ndarray, findings: list[Finding]) -> pd.Series:
@@ -258,6 +259,14 @@ def _text_of(column: pd.Series) -> pa.Array:
     if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return pa.array(["" if gone else str(value) for value, gone in zip(column, missing, strict=True)], pa.string())
+
+
+def _number_type(loaded: Loaded, id_name: str | None) -> str | None:
+    """The numpy dtype of an id column of numbers in a frame."""
+    column = None if id_name is None or loaded.files else loaded.columns[id_name]
+    if not isinstance(column, pd.Series) or not pd.api.types.is_numeric_dtype(column.dtype):
+        return None
+    return None if pd.api.types.is_bool_dtype(column.dtype) else str(getattr(column.dtype, "numpy_dtype", column.dtype))
 
 
 def _report_near_doubles(texts: list[str], name: str, findings: list[Finding]) -> None:

@@ -91,7 +91,7 @@ class Reporting(NamedTuple):
 
 
 def make_console() -> Console:
-    """The terminal, or the output of a notebook cell. For others than training: rich is imported here, where `random` is kept."""
+    """The terminal, or the output of a notebook cell; others take it from here, where importing rich leaves `random` alone."""
     return Console(highlight=False, soft_wrap=True)
 
 
