@@ -39,8 +39,8 @@ def test_the_context_is_six_horizons_or_four_seasons_where_the_data_hold_them(ho
 @pytest.mark.parametrize(
     ("context", "horizon", "season", "patch"),
     [
-        (41, 7, 7, 1),  # 48 steps: a token each
-        (42, 7, 7, 7),
+        (57, 7, 7, 1),  # 64 steps: a token each
+        (58, 7, 7, 7),
         (72, 24, 24, 12),  # half a day: 24 is more than 16
         (336, 96, 24, 12),
         (100, 10, 12, 12),

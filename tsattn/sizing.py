@@ -36,8 +36,12 @@ def default_context_length(horizon: int, season_length: int, longest: int) -> tu
 
 
 def default_patch_length(context_length: int, horizon: int, season_length: int) -> tuple[int, str]:
-    """A token per step while there are few, else whole fractions of the season."""
-    if context_length + horizon <= 48:
+    """A token per step while there are few, else whole fractions of the season.
+
+    Tokens of one step find a dependence on any lag (tests/test_verdict_simulation.py: half the error that patches leave), but
+    their cost grows with the square of the window.
+    """
+    if context_length + horizon <= 64:
         return 1, "a token per step, as the window is short"
     for divisor in (season_length, season_length // 2, season_length // 4):
         if 2 <= divisor <= 16 and season_length % divisor == 0:
