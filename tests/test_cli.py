@@ -268,6 +268,51 @@ def test_each_setting_of_a_multirun_gets_a_run_folder_of_its_own(call, tmp_path,
     assert not (tmp_path / "multirun").exists()
 
 
+def test_a_multirun_writes_each_job_to_a_place_of_its_own(call, composed, tmp_path):
+    seen = []
+    assert call("train", "--multirun", "seed=4,5", "output=my run", task=seen.append).code == 0
+    assert [(config.seed, config.output) for config in seen] == [(4, "my run/0"), (5, "my run/1")]
+    ended = call("predict", "--multirun", "values=[2,5,10,6]", "horizon=1,2", "output=out/f.csv", "plot=p.svg")
+    assert ended.code == 0, ended.err
+    written = {name for name in files_below(tmp_path) if not name.startswith("runs/multirun/")}  # Hydra's own note
+    assert written == {"out/f-0.csv", "out/f-1.csv", "p-0.svg", "p-1.svg"}
+    assert [len(pd.read_csv(tmp_path / "out" / f"f-{job}.csv")) for job in (0, 1)] == [1, 2]
+    assert composed("train", "output=my run").output == "my run"
+
+
+def test_the_model_may_be_left_to_tsattn(composed):
+    assert composed("train", "model=auto") == composed("train")
+
+
+def test_an_unknown_choice_is_answered_with_the_list_of_choices(call):
+    assert "Available options in 'model': auto, encoder, patch; python -m" in call("train", "model=lstm").err
+
+
+SAYS_SIMULATED = "this is the built-in sample: simulated counts"
+
+
+def test_the_sample_is_said_to_be_simulated_by_every_command(call, tmp_path):
+    short = ("horizon=2", "trainer.logger=none", *SHORT)
+    for command in (("train", "output=run", *short), ("backtest", "dataset=image_counts", "windows=1", *short)):
+        assert call(*command).out.splitlines()[0] == SAYS_SIMULATED
+    for more in ((), ("load=run",)):
+        ended = call("predict", "dataset=image_counts", "horizon=2", "plot=p.svg", *more)
+        assert ended.out.splitlines()[0] == SAYS_SIMULATED
+        assert "<!-- simulated data, answered by" in (tmp_path / "p.svg").read_text()
+
+
+def test_a_table_of_the_user_is_not_called_simulated(call, waves_csv, tmp_path):
+    for source in ("input=waves.csv", "values=[1,2,3,4]"):
+        ended = call("predict", "dataset=image_counts", source, "plot=p.svg")
+        assert ended.code == 0, ended.err
+        assert "simulated" not in ended.out + (tmp_path / "p.svg").read_text()
+
+
+def test_a_named_data_set_is_printed_with_its_origin(call, waves_csv, tmp_path):
+    ended = call("predict", "dataset.path=waves.csv", "dataset.origin=two shops")
+    assert ended.out.splitlines()[0] == "this is two shops"
+
+
 def test_the_first_failure_of_a_multirun_is_its_result(call, waves_csv):
     assert_user_error(call("train", "--multirun", "input=absent.csv", "seed=0,1"), "absent.csv")
 

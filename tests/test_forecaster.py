@@ -135,6 +135,11 @@ def test_the_arguments_win_over_the_config():
     assert (kept.horizon, kept.seed, kept.model.dropout) == (9, 5, 0.3)
 
 
+def test_the_seed_of_the_config_counts_unless_one_is_given():
+    config = FitConfig(seed=5)
+    assert [Forecaster(config=config, seed=seed).fit_naive(VALUES).config_.seed for seed in (None, 0, 6)] == [5, 0, 6]
+
+
 def test_a_fit_that_fails_leaves_the_earlier_one_in_place(two_waves, quick):
     forecaster = Forecaster(config=quick(trainer={"max_steps": 20, "learning_rate": 1e30})).fit_naive(VALUES)
     before = forecaster.predict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tsattn.cli import check_table_path, run, show_table, table_of, write_table
+from tsattn.cli import check_table_path, run, say_origin, show_table, table_of, write_table
 from tsattn.config import BacktestConfig
 
 
@@ -18,6 +18,7 @@ def main(config: BacktestConfig) -> None:
     resolve_device(config.trainer)
     console = make_console()
     rows = to_rows(data, config.read)
+    say_origin(config)
     check_names(rows.names, backtest_columns(config.quantiles))
     result = backtest(
         rows,

@@ -81,6 +81,8 @@ def _hydra_reason(problem: Exception) -> str:
     unknown = re.search(r"Key '([^']*)' not in '(\w+)'", " ".join(texts))
     if unknown is not None and hasattr(settings, unknown[2]):
         return _unknown_setting(unknown[1], list(getattr(settings, unknown[2]).__dataclass_fields__))
+    options = r"(Available options in '[^']*':)\s*((?:\n\t.*)+)"
+    texts = [re.sub(options, lambda found: f"{found[1]} {', '.join(found[2].split())}", text) for text in texts]
     lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
     return "; ".join(dict.fromkeys(line.rstrip(".;") for line in lines if line and not line.startswith(noise)))
 
@@ -109,7 +111,7 @@ def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
         """Keep the first problem for ourselves: Hydra would print it in its own words. The rest of a sweep is not started."""
         if not problems:
             try:
-                task(OmegaConf.to_object(composed))
+                task(numbered(OmegaConf.to_object(composed), name))
             except BaseException as problem:
                 problems.append(problem)
 
@@ -121,6 +123,25 @@ def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
     hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
     if problems:
         raise problems[0]
+
+
+def numbered(config: Any, name: str) -> Any:
+    """In a multirun, the settings with the number of the job in what is written: rm/0, rm/1; forecast-0.csv, forecast-1.csv."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    running = HydraConfig.get()
+    if running.mode == RunMode.MULTIRUN:
+        for field in ("output", "plot"):
+            path = getattr(config, field, None)
+            if path is not None:
+                of_job = Path(path, str(running.job.num)) if name == "train" else _with_number(Path(path), running.job.num)
+                setattr(config, field, str(of_job))
+    return config
+
+
+def _with_number(path: Path, number: int) -> Path:
+    return path.with_stem(f"{path.stem}-{number}")
 
 
 def given(group: str) -> set[str]:
@@ -188,6 +209,19 @@ def table_of(config: Any) -> Any:
     if config.input is None and dataset.sha256:
         _check_sha256(path, dataset)
     return path
+
+
+def named_dataset(config: Any) -> Any:
+    """The `DatasetConfig` that is read; None where it is a file or numbers of the user's own."""
+    own = config.input is not None or getattr(config, "values", None) is not None
+    return None if own else config.dataset
+
+
+def say_origin(config: Any) -> None:
+    """Print where the numbers come from, where they are a named data set."""
+    dataset = named_dataset(config)
+    if dataset is not None and dataset.origin:
+        print(f"this is {dataset.origin}", flush=True)
 
 
 def _check_sha256(path: str, dataset: Any) -> None:

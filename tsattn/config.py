@@ -174,8 +174,8 @@ class DatasetConfig:
     name: str = "csv"
     path: str | None = None
     sha256: str | None = None  # refused when the file is another one
-    licence: str = ""
-    origin: str = ""
+    origin: str = ""  # where it comes from, printed with every result
+    simulated: bool = False  # said in the title of the picture
 
 
 @dataclass
@@ -206,7 +206,7 @@ class PredictConfig:
 
 @dataclass
 class BacktestConfig(TrainConfig):
-    """`python -m tsattn.backtest`: fits on the rows before each cut-off, or `load`s settings of a trained folder."""
+    """`python -m tsattn.backtest`: fits on the rows before each cut-off."""
 
     windows: int = 5  # cut-offs per series
     step: int | None = None  # rows between two cut-offs; None: the horizon

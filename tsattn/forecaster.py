@@ -27,7 +27,7 @@ class Forecaster:
 
     horizon: steps to forecast; None means one season, or 7. model: "auto", or an architecture ("encoder", "patch").
     context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else;
-    the other arguments win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `predict`:
+    the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `predict`:
     `data_findings_`; after `backtest`: `backtest_`.
 
     >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
@@ -42,7 +42,7 @@ class Forecaster:
         context_length: int | None = None,
         quantiles: list[float] | None = None,
         config: FitConfig | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         self.horizon = horizon
         self.model = model
@@ -157,7 +157,7 @@ class Forecaster:
             "horizon": self.horizon,
             "context_length": self.context_length,
             "quantiles": None if self.quantiles is None else list(self.quantiles),
-            "seed": self.seed or None,
+            "seed": self.seed,
         }
         model = base.model if self.model == "auto" else fitting.default_config(self.model)
         if self.config is not None and model.name == base.model.name:
@@ -181,14 +181,14 @@ class Forecaster:
         return self.rows_, read
 
 
-def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame) -> Any:
-    """The forecast `table` behind the history it was made from, as a matplotlib Figure."""
+def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame, *, note: str = "") -> Any:
+    """The forecast `table` behind the history it was made from, as a matplotlib Figure; `note` stands first in its title."""
     from tsattn.plot import plot_forecast
 
     names = output_names(frame)
     history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
     history = with_own_ids(history, frame.names)
-    title = f"answered by {WORDS[fitted.verdict.answer]}"
+    title = f"{note}, " * bool(note) + f"answered by {WORDS[fitted.verdict.answer]}"
     return plot_forecast(history, table, id_col=names.id, time_col=names.time, target_col=names.value, title=title)
 
 

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from tsattn.cli import check_table_path, given, run, show_table, table_of, write_table
+from tsattn.cli import check_table_path, given, named_dataset, run, say_origin, show_table, table_of, write_table
 from tsattn.config import PredictConfig
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -32,12 +32,15 @@ def main(config: PredictConfig) -> None:
         forecaster = Forecaster(config=fit_config_of(config)).fit_naive(data, read=config.read)
         data = None
     frame, steps = forecaster.frame(data, horizon=config.horizon)
+    say_origin(config)
     for finding in forecaster.findings_ if config.load is None else frame.findings:
         print(finding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         table = forecast_table(forecaster.fitted_, frame, steps)
-    figure = draw(forecaster.fitted_, frame, table) if config.plot is not None else None
+    dataset = named_dataset(config)
+    note = "simulated data" if dataset is not None and dataset.simulated else ""
+    figure = draw(forecaster.fitted_, frame, table, note=note) if config.plot is not None else None
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"! {message}", file=sys.stderr)
     print(show_table(table))

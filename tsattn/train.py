@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from tsattn.cli import run, show_table, table_of
+from tsattn.cli import run, say_origin, show_table, table_of
 from tsattn.config import TrainConfig
 
 
@@ -19,6 +19,7 @@ def main(config: TrainConfig) -> None:
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder = run_folder(config)
+    say_origin(config)
     console = make_console()
     forecaster = Forecaster(config=fit_config_of(config))
     started = time.perf_counter()
