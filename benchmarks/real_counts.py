@@ -124,12 +124,16 @@ def write_table(data: Path) -> str:
         if not runs:
             continue
         windows = runs[0]["scores"]["forecast"]["windows"]
-        pooled += [(r["scores"]["network"]["coverage80"], windows * r["protocol"]["horizon"]) for r in runs]
+        scored = int(pd.read_parquet(RESULTS / f"{name}_{runs[0]['seed']}_windows.parquet")["y"].notna().sum())
+        pooled += [(r["scores"]["network"]["coverage80"], scored) for r in runs]
         for rung in RUNGS:
             lines.append(_row(name, rung, runs, windows))
-        for peer, score in peer_scores(name, data).items():
+        peers = peer_scores(name, data)
+        ours = peers["network"]["MASE"] if peers else float("nan")
+        for peer, score in peers.items():
             if peer in ("AutoETS", "Theta"):
-                lines.append(f"| | {peer} (statsforecast) | {score['MASE']:.3f} | {score['WAPE']:.3f} | | | | |")
+                same = "" if score["windows"] == windows else f", {score['windows']} windows; attention {ours:.3f}"
+                lines.append(f"| | {peer}, refitted{same} | {score['MASE']:.3f} | {score['WAPE']:.3f} | | | | |")
     coverage = sum(c * n for c, n in pooled) / sum(n for _, n in pooled)
     lines += ["", f"Pooled coverage of the network's 80 % intervals over all scored values of all runs: {coverage:.1%}."]
     return "\n".join(lines)
@@ -141,7 +145,10 @@ def _row(name: str, rung: str, runs: list[dict[str, Any]], windows: int) -> str:
     if np.ptp(values["MASE"]) > 0:
         mase += f" ({min(values['MASE']):.3f}-{max(values['MASE']):.3f})"
     first = f"{name} ({runs[0]['protocol']['horizon']}, {windows:,})" if rung == "forecast" else ""
-    label = {"forecast": f"**answer of the ladder**, {len(runs)} seeds", "network": "attention model"}.get(rung, rung)
+    label = {
+        "forecast": f"**answer of the ladder**, seeds {', '.join(str(r['seed']) for r in runs)}",
+        "network": "attention model",
+    }.get(rung, rung)
     interval = ""
     if rung in runs[0]["network_minus"]:
         interval = "; ".join(f"{low:+.3f} to {high:+.3f}" for low, high in (r["network_minus"][rung] for r in runs))

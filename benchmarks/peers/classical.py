@@ -1,7 +1,8 @@
 """AutoETS and Theta of statsforecast on the windows of a panel, in an environment of its own (see requirements.txt).
 
-    python benchmarks/peers/classical.py DATA OUT radiology_daily phenocam_daily ...
+    python benchmarks/peers/classical.py DATA OUT radiology_daily phenocam_daily:3 ...
 
+":3" takes the latest three cut-offs only (AutoETS needs a second per window).
 Writes OUT/<panel>_classical.parquet: unique_id, cutoff (last stamp seen), step, AutoETS, Theta. Histories are cut to their last
 1,000 rows, gaps interpolated (neither method takes them), a forecast that is not finite is replaced by the seasonal naive one.
 """
@@ -36,13 +37,14 @@ def forecasts(y: np.ndarray, season: int, horizon: int) -> dict[str, np.ndarray]
 def main() -> None:
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
     panels = json.loads((data / "panels.json").read_text())["panels"]
-    for name in sys.argv[3:]:
+    for argument in sys.argv[3:]:
+        name, _, origins = argument.partition(":")
         panel, started = panels[name], time.time()
         df = pd.read_parquet(data / panel["path"])
         horizon, rows = panel["horizon"], []
         for unique_id, series in df.groupby("unique_id", sort=False):
             full = series.set_index("ds")["y"].astype(float).asfreq(panel["freq"])
-            for back in range(panel["origins"], 0, -1):
+            for back in range(min(int(origins or panel["origins"]), panel["origins"]), 0, -1):
                 known = full.iloc[: len(full) - back * horizon]
                 if len(known) < 1 or known.notna().sum() == 0:
                     continue
