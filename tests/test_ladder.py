@@ -115,3 +115,11 @@ def test_a_series_has_been_seen_when_it_holds_any_value():
 def test_the_unit_of_error_is_the_seasonal_naive_one_or_what_stands_in_for_it(values, season, unit):
     panel = panel_of(values)
     assert ladder.seasonal_scales(panel, draft_of(panel, season_length=season).schema).tolist() == pytest.approx([unit])
+
+
+def test_a_series_that_begins_within_the_verdict_part_is_measured_by_its_own_rows():
+    long = [float(t % 3) for t in range(100)]
+    late = [5000.0 + 10 * (t % 2) for t in range(9)]  # the verdict part of all begins 20 rows before the end
+    found = verdict_of(panel_of(long, long, late), horizon=5)
+    assert found.num_windows == 9
+    assert found.mase["last_value"] < 2

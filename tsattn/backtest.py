@@ -12,14 +12,12 @@ def main(config: BacktestConfig) -> None:
     check_table_path(config.output)
     from tsattn.evaluation import backtest
     from tsattn.forecaster import fit_config_of, to_rows
-    from tsattn.tables import backtest_columns, check_names
     from tsattn.training.fit import Reporting, make_console, resolve_device
 
     resolve_device(config.trainer)
     console = make_console()
     rows = to_rows(data, config.read)
     say_origin(config)
-    check_names(rows.names, backtest_columns(config.quantiles))
     result = backtest(
         rows,
         config.read,

@@ -22,7 +22,15 @@ from tsattn.data.read import Rows
 from tsattn.fitted import Fitted, Prediction, predict
 from tsattn.ladder import rungs_of
 from tsattn.sizing import MIN_VERDICT_WINDOWS, default_horizon
-from tsattn.tables import fit_rows, output_names, panel_for, prediction_columns, stamps_after
+from tsattn.tables import (
+    backtest_columns,
+    check_names,
+    fit_rows,
+    output_names,
+    panel_for,
+    prediction_columns,
+    stamps_after,
+)
 
 ANSWER = "forecast"  # the name under which the rung that answers is scored
 
@@ -67,6 +75,7 @@ def backtest(
     series end at different dates, a fit therefore holds rows of one that lie after the cut-off of another (never of its own).
     Raises DataError when no series is long enough.
     """
+    check_names(rows.names, backtest_columns(config.quantiles))
     full = to_frame(rows, read)
     horizon = config.horizon or default_horizon(config.season_length or full.season_length)[0]
     step = step or horizon

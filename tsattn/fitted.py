@@ -143,7 +143,7 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
     if fitted.settings.model is not None and fitted.settings.model.head == "quantile":
         from tsattn.nn.heads import quantile_weights
 
-        mean = joined @ quantile_weights(list(fitted.settings.levels)).numpy()  # of the quantiles as shown, clipped ones too
+        mean = (joined * quantile_weights(list(fitted.settings.levels)).numpy()).sum(-1)  # of the quantiles as they are shown
     mean[nothing_seen], joined[nothing_seen] = np.nan, np.nan
     return Prediction(mean, joined)
 
@@ -176,7 +176,7 @@ def build_network(settings: Settings, num_features: int) -> Any:
 
     assert settings.model is not None
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.manual_seed(settings.seed)
+        torch.default_generator.manual_seed(settings.seed)
         network = MODELS[settings.model.name](
             settings.model,
             num_features=num_features,

@@ -154,6 +154,7 @@ def _train_head(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head
         "training_windows": data.windows.total,
         "history": [list(look) for look in trained.history],  # as JSON gives it back
         "seconds": trained.seconds,
+        "note": trained.note,
     }
     fitted = replace(draft, settings=replace(settings, steps=trained.steps, details=details), network=network)
     return fitted, _calibrate(fitted, panel, plan, series, cut)
@@ -204,7 +205,8 @@ def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut
     units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[
         series
     ]
-    return metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
+    loss = metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
+    return loss if np.isfinite(loss) else np.inf  # nothing to compare by: the first head stays
 
 
 def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
@@ -239,7 +241,10 @@ def _decisions(fitted: Fitted) -> list[Finding]:
     losses = settings.details["validation_pinball"]
     compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
     chosen = f"the {settings.model.head} head after {settings.steps} steps; validation loss {compared}"
-    return [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+    findings = [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+    if settings.details["note"]:
+        findings.append(Finding("validation", settings.details["note"], "trainer.max_steps=", "warning"))
+    return findings
 
 
 def default_config(name: str) -> EncoderConfig:

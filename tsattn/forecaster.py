@@ -14,7 +14,7 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import Fitted
-from tsattn.tables import backtest_columns, check_names, fit_rows, forecast_table, frame_for, output_names, with_own_ids
+from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, with_own_ids
 from tsattn.verdict import WORDS
 
 
@@ -103,7 +103,6 @@ class Forecaster:
         The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
         (rows, read), config = self._rows(data), self._fit_config()
-        check_names(rows.names, backtest_columns(config.quantiles))
         result = evaluation.backtest(
             rows, read, config, windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
         )

@@ -43,7 +43,6 @@ def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> V
     """
     horizon, levels = draft.settings.horizon, draft.settings.levels
     nothing = np.zeros_like(parts.verdict)
-    units = seasonal_scales(take_rows(panel, nothing, parts.verdict), draft.schema)
     errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs_of(draft)}
     inside: dict[str, list[np.ndarray]] = {rung: [] for rung in errors}
     series, origins = [nothing[:0]], [nothing[:0]]
@@ -53,9 +52,10 @@ def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> V
         history = select(take_rows(panel, nothing, cuts), members)
         y = targets(panel, members, cuts[members], horizon)
         y[~seen_anything(history)] = np.nan  # not scored for anybody
+        units = seasonal_scales(history, draft.schema)
         for rung in errors:
             answer = predict(draft, history, horizon, rung)
-            errors[rung].append(metrics.scaled_absolute_errors(y, answer.at(levels, 0.5), scale=units[members]).per_window())
+            errors[rung].append(metrics.scaled_absolute_errors(y, answer.at(levels, 0.5), scale=units).per_window())
             held = (y >= answer.quantiles[..., 0]) & (y <= answer.quantiles[..., -1])
             inside[rung].append(np.where(np.isnan(y), np.nan, held))
         series.append(members)

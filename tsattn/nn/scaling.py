@@ -58,8 +58,8 @@ def _median_and_range(
     x: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L V"], spread: Float[Tensor, "B 1 V"]
 ) -> tuple[Float[Tensor, "B 1 V"], Float[Tensor, "B 1 V"]]:
     """Median and interquartile range / 1.349 of the observed values; the standard deviation where the range is 0."""
-    levels = torch.tensor([0.25, 0.5, 0.75], dtype=x.dtype, device=x.device)
-    low, median, high = torch.nanquantile(torch.where(observed, x, torch.nan), levels, dim=1, keepdim=True)
+    known = torch.where(observed, x, torch.nan)
+    low, median, high = (torch.nanquantile(known, level, dim=1, keepdim=True) for level in (0.25, 0.5, 0.75))
     interquartile = (high - low) / 1.349
     return median.nan_to_num(), torch.where(interquartile > 0, interquartile.nan_to_num(), spread)
 
