@@ -467,3 +467,16 @@ def test_the_panel_and_the_finite_flag_live_on_the_device_of_the_module():
     assert {part.device.type for part in module.panel} == {"meta"}
     assert module.first_bad_step.device.type == "meta"
     assert module.state_dict().keys() == {"model.level"}  # data are not part of the weights
+
+
+def test_a_small_model_is_trained_on_one_thread_and_the_number_of_threads_is_put_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with fit.threads_for(torch.nn.Linear(10, 10)):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with fit.threads_for(torch.nn.Linear(1000, 1000)):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

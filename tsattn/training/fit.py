@@ -24,6 +24,7 @@ from tsattn.training.callbacks import BestWeights, Log, NonFinite, TrainingError
 from tsattn.training.module import ForecastModule
 
 VALIDATION_BATCH = 512
+SMALL_MODEL = 250_000  # parameters
 
 
 class Trained(NamedTuple):
@@ -127,7 +128,7 @@ def train(
     best = BestWeights(held_out, data.validation_end, every=config.validate_every, patience=config.patience)
     log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=name)
     started = time.perf_counter()
-    with quiet_lightning(), own_random_state(seed, gpu=accelerator == "gpu"):
+    with quiet_lightning(), own_random_state(seed, gpu=accelerator == "gpu"), threads_for(model):
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
@@ -212,6 +213,22 @@ def non_finite_message(stream: BatchStream, step: int, ids: tuple[str, ...], con
         f"training stopped: loss or gradient is not finite in step {step}, whose batch holds series {names}{more}; "
         f"no weights from after it are kept. Try a smaller trainer.learning_rate (now {config.learning_rate:g})"
     )
+
+
+@contextmanager
+def threads_for(model: nn.Module) -> Iterator[None]:
+    """One thread for a small model, as many as torch has for a larger one; the caller's number is put back.
+
+    A step of a small model takes milliseconds: more threads hardly shorten it, and on a machine whose other cores are busy they
+    wait for each other at every operation (measured: 13 s became more than 100 s).
+    """
+    before = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
