@@ -590,3 +590,11 @@ def test_a_signal_ends_training_with_its_code_and_without_a_model(tmp_path, two_
     assert "Traceback" not in err
     assert "the model is in" not in out
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_table_is_written_in_the_format_that_its_name_promises(call, tmp_path, waves_csv):
+    ended = call("predict", "input=waves.csv", "horizon=2", "output=table.xlsx")
+    assert (ended.code, ended.out) == (2, "")
+    assert "CSV" in ended.err
+    assert call("predict", "input=waves.csv", "horizon=2", "output=table.csv.gz").code == 0
+    assert len(pd.read_csv(tmp_path / "table.csv.gz")) == 2 * pd.read_csv("waves.csv").iloc[:, 0].nunique()

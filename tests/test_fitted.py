@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from tsattn import FitConfig, Forecaster, fitted
-from tsattn.config import EncoderConfig
+from tsattn import FitConfig, Forecaster, fitted, tables
+from tsattn.config import EncoderConfig, TrainerConfig
 from tsattn.data.frame import to_frame, to_rows
 from tsattn.data.panel import make_panel
 from tsattn.fitted import Fitted, Schema, Settings
@@ -75,3 +77,18 @@ def test_a_level_of_a_billion_keeps_its_last_digits() -> None:
     values = [1e9 + value for value in (3, 8, 1, 9, 4, 7, 2, 6)]
     assert Forecaster(horizon=1, config=FitConfig()).fit(values).predict()["forecast"].iloc[0] % 1e9 < 10
     assert Forecaster(horizon=1).fit([16777217] * 3).predict()["forecast"].tolist() == [16777217]
+
+
+def test_a_series_without_a_value_in_the_context_is_answered_by_a_naive_forecast() -> None:
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2023-01-01", periods=400)
+    table = pd.DataFrame({"ds": [*days[:300], *days[361:]], "y": rng.poisson(20, 339).astype(float)})  # an outage of 61 days
+    config = FitConfig(trainer=TrainerConfig(max_steps=6, validate_every=3), model=EncoderConfig(head="quantile"))
+    forecaster = Forecaster(horizon=5, config=config).fit(table)  # its verdict windows begin within the outage
+    assert forecaster.fitted_.network is not None
+    network = replace(forecaster.fitted_, verdict=replace(forecaster.verdict_, answer="network", best_baseline="last_value"))
+    frame = to_frame(to_rows(table.assign(y=table["y"].where(table["ds"] < "2023-10-01"))))  # nothing for four months
+    answer = tables.forecast_table(network, frame, 5)
+    assert answer["model"].tolist() == ["last_value"] * 5
+    assert answer["forecast"].tolist() == [table.loc[table["ds"] < "2023-10-01", "y"].iloc[-1]] * 5
+    assert tables.forecast_table(network, to_frame(to_rows(table)), 5)["model"].tolist() == ["network"] * 5

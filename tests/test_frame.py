@@ -359,3 +359,27 @@ def test_rows_filled_in_after_a_day_without_midnight_begin_at_midnight_again():
     frame = to_frame(to_rows(pd.DataFrame({"ds": days, "y": [1.0, 2.0, 3.0, 5.0, 6.0]})))
     assert frame.df["ds"].dt.hour.tolist() == [1, 0, 0, 0, 0, 0]
     assert frame.df["y"].isna().tolist() == [False, False, False, True, False, False]
+
+
+def test_counted_rows_keep_the_period_they_were_counted_per_and_fit_no_other_model() -> None:
+    events = pd.DataFrame({"t": pd.date_range("2024-01-01", "2024-02-10", freq="4h")})
+    config = ReadConfig(count_per="MS")
+    rows = to_rows(events, config)
+    frame = to_frame(rows, config)
+    assert (frame.freq, frame.df["y"].tolist()) == ("MS", [186.0])
+    with pytest.raises(DataError, match="counted or summed per MS, but the model was trained on steps of D"):
+        to_frame(rows, config, freq="D")
+
+
+def test_weekly_rows_are_refused_for_a_model_of_days() -> None:
+    weekly = pd.Series(range(20), index=pd.date_range("2024-01-01", periods=20, freq="W-MON"))
+    with pytest.raises(DataError, match="7 steps of D apart"):
+        to_frame(to_rows(weekly), freq="D")
+
+
+def test_periods_in_a_parquet_file_are_dates(tmp_path) -> None:
+    path = tmp_path / "periods.parquet"
+    pd.DataFrame({"month": pd.period_range("2024-01", periods=24, freq="M"), "n": range(24)}).to_parquet(path)
+    frame = to_frame(to_rows(str(path)))
+    assert frame.freq == "MS"
+    assert frame.df["ds"].iloc[[0, -1]].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2025-12-01")]

@@ -18,6 +18,7 @@ from tsattn import config as settings
 PATHS = ("input", "output", "load", "plot", "dataset.path")
 TEXTS = ("sep", "decimal", "thousands", "encoding", "date_format", "tz", "id", "time", "value", "count_per", "resample")
 QUOTED = re.compile(rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)}))=(.*)", re.DOTALL)
+OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".json", ".feather", ".zip", ".bz2", ".xz", ".zst", ".html", ".db")
 DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -242,22 +243,26 @@ def check_table_path(path: str | None) -> None:
     """Refuse a folder in place of a file, before the work and not after it."""
     if path is not None and Path(path).is_dir():
         raise ValueError(f"output={path} is a folder: name a file, for example {Path(path) / 'forecast.csv'}")
+    if path is not None and Path(path).suffix.lower() in OTHER_FORMATS:
+        raise ValueError(f"output={path}: tables are written as CSV (.csv, .csv.gz) or Parquet (.parquet)")
 
 
 def write_table(table: Any, path: str) -> None:
     """The table as CSV, or as Parquet where the name ends so; the old file stays until the new one is complete."""
+    import gzip
     import io
 
     from tsattn.store import write_file
 
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix in (".parquet", ".pq"):
+    if target.suffix.lower() in (".parquet", ".pq"):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         write_file(target, buffer.getvalue())
     else:
-        write_file(target, table.to_csv(index=False).encode())
+        content = table.to_csv(index=False).encode()
+        write_file(target, gzip.compress(content) if target.suffix.lower() == ".gz" else content)
 
 
 def show_table(table: Any, most: int = 30) -> str:

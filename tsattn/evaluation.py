@@ -19,7 +19,7 @@ from tsattn.data import calendar
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.read import Rows
-from tsattn.fitted import Fitted, Prediction, predict
+from tsattn.fitted import Fitted, Prediction, predict, rungs_that_answer
 from tsattn.ladder import rungs_of
 from tsattn.sizing import MIN_VERDICT_WINDOWS, default_horizon
 from tsattn.tables import (
@@ -178,7 +178,7 @@ def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series
     table["y"] = truth
     for name, values in prediction_columns(fitted, answer).items():
         table[name] = values
-    table["model"] = fitted.verdict.answer
+    table["model"] = rungs_that_answer(fitted, panel).repeat(horizon)
     for rung, prediction in answers.items():
         table[rung] = prediction.at(levels, 0.5).ravel()
     values = panel.values[:, 0].astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tsattn import baselines
 from tsattn.config import EncoderConfig
-from tsattn.data.panel import Panel, right_aligned
+from tsattn.data.panel import Panel, right_aligned, select
 from tsattn.verdict import NETWORK, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
@@ -78,7 +78,12 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
     rung = rung or fitted.verdict.answer
     settings, schema = fitted.settings, fitted.schema
     if rung == NETWORK:
-        return _predict_network(fitted, panel, horizon)
+        answer = _predict_network(fitted, panel, horizon)
+        silent = ~in_sight(fitted, panel)
+        if silent.any():  # nothing in the context to forecast from
+            naive = predict(fitted, select(panel, np.flatnonzero(silent)), horizon, fallback_of(fitted))
+            answer.mean[silent], answer.quantiles[silent] = naive
+        return answer
     values = panel.values[:, 0].astype(np.float64)
     return Prediction(
         *baselines.forecast(
@@ -91,6 +96,25 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
             integer=schema.integer,
         )
     )
+
+
+def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:
+    """Whether a series has any value among the last `context_length` rows, which are all that the network sees, bool [S]."""
+    nothing = np.isnan(right_aligned(panel, fitted.settings.context_length)).all(axis=(1, 2))
+    return np.logical_not(nothing)
+
+
+def fallback_of(fitted: Fitted) -> str:
+    """The rung that answers for a series of which the network sees nothing, after an outage longer than its context."""
+    return fitted.verdict.best_baseline or "last_value"
+
+
+def rungs_that_answer(fitted: Fitted, panel: Panel) -> np.ndarray:
+    """The rung that answers for each series, [S] of names."""
+    answer = np.full(len(panel.ids), fitted.verdict.answer, dtype=object)
+    if fitted.verdict.answer == NETWORK:
+        answer[~in_sight(fitted, panel)] = fallback_of(fitted)
+    return answer
 
 
 def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:

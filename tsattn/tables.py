@@ -17,7 +17,7 @@ from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Names, Rows
-from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, whole_blocks
+from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
 from tsattn.sizing import default_horizon, split_parts
 
 
@@ -121,7 +121,7 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
         table = table.drop(columns="unique_id")
     for name, values in prediction_columns(fitted, prediction).items():
         table[name] = values
-    table["model"] = fitted.verdict.answer
+    table["model"] = rungs_that_answer(fitted, panel).repeat(horizon)
     return with_own_ids(table, frame.names)
 
 

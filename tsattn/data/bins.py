@@ -114,7 +114,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     frame, origin = _long(codes, first, np.full(len(first), last_kept), bins, ids)
     where = origin[renumber[codes[inside]]] + bins.number[inside]
     frame["y"] = np.bincount(where, minlength=len(frame)).astype(np.float64)
-    periods = "period" if last_kept == first_kept else f"{last_kept - first_kept + 1} periods"
+    periods = "1 period" if last_kept == first_kept else f"{last_kept - first_kept + 1} periods"
     message = f"{len(df)} events were counted per {calendar.text(bins.step)} over {periods}; a period without events is 0"
     findings.insert(0, Finding("count", message, f"{setting}={freq}"))
     return frame, findings

@@ -35,10 +35,12 @@ def to_rows(data: Any, config: ReadConfig | None = None, known: Names | None = N
     rows = read(data, config, known)
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
-        return Rows(df, replace(rows.names, value="count"), (*rows.findings, *findings))
+        period = calendar.text(bins.period_step(config.count_per, "read.count_per"))
+        return Rows(df, replace(rows.names, value="count"), (*rows.findings, *findings), period)
     if config.resample:
         df, findings = _resampled(rows.df, config)
-        return Rows(df, rows.names, (*rows.findings, *findings))
+        period = calendar.text(bins.period_step(config.resample, "read.resample"))
+        return Rows(df, rows.names, (*rows.findings, *findings), period)
     return rows
 
 
@@ -73,7 +75,7 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     df, codes, ids = _sorted(rows.df, findings)
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
     given = freq
-    freq = _frequency(df, codes, given, findings)
+    freq = _frequency(df, codes, given, rows.freq, findings)
     gapless, num_new = _full_grid(df, codes, freq)
     describe.report_gaps(df, gapless, num_new, freq, config, findings)
     missing = gapless["y"].isna().to_numpy()
@@ -141,28 +143,44 @@ def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Fi
 # ---- frequency ---------------------------------------------------------------------------------------------------------
 
 
-def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, findings: list[Finding]) -> str:
-    """The frequency of the rows, checked: every stamp lies on its grid, and the grid is not mostly empty by accident."""
+def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, period: str | None, findings: list[Finding]) -> str:
+    """The frequency of the rows, checked: every stamp lies on its grid. `given` is that of a trained model, `period` that of
+    counted rows."""
     is_int = df["ds"].dtype == "int64"
+    if given is not None and period is not None and calendar.canonical(given) != period:
+        raise DataError(f"the rows were counted or summed per {period}, but the model was trained on steps of {given}")
     if given is not None:
         freq = calendar.canonical(given)
         if is_int != (calendar.parse(freq).kind == "int"):
             have = "whole numbers" if is_int else "dates"
             raise DataError(f"the model was trained on times of frequency {freq}, but these times are {have}")
     else:
-        freq = calendar.infer_freq(pd.Index(df["ds"]), codes)
+        freq = period or calendar.infer_freq(pd.Index(df["ds"]), codes)
     problem = _off_grid(df, codes, freq)
     if problem is not None and given is not None:
         raise DataError(f"the stamps do not fit the frequency {freq} of the trained model: {problem}")
+    if given is not None:
+        _check_steps(df, codes, freq)
     if problem is not None:
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
         if isinstance(df["ds"].dtype, pd.DatetimeTZDtype):
             hint += "; if days begin at another hour in winter than in summer, name their zone with read.tz="
         raise DataError(f"the times follow no regular grid; most steps are {freq}, but {problem}{hint}")
-    if given is None:
+    if given is None and period is not None:
+        message = f"the frequency is {freq}, as the rows were counted or summed"
+        findings.append(Finding("frequency", message, "read.count_per= read.resample=", details={"freq": freq}))
+    elif given is None:
         describe.report_frequency(df, codes, freq, findings)
     return freq
+
+
+def _check_steps(df: pd.DataFrame, codes: np.ndarray, freq: str) -> None:
+    """Refuse rows that lie on the grid of a trained model but are mostly further apart: weeks for a model of days."""
+    steps = np.diff(calendar.positions(pd.Index(df["ds"]), freq, codes).index)[np.diff(codes) == 0]
+    if len(steps) >= 3 and (steps == 1).mean() < 0.5:
+        usual = int(np.bincount(steps[steps > 0]).argmax()) if (steps > 0).any() else 0
+        raise DataError(f"most rows are {usual} steps of {freq} apart, but the model was trained on rows one step apart")
 
 
 def _off_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> str | None:

@@ -110,6 +110,12 @@ def _load_file(path: Path, config: ReadConfig) -> Loaded:
             table = pyarrow.parquet.read_table(path)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path.name}: this is not a Parquet file, or a damaged one ({error})") from error
+        if any(
+            b"ARROW:extension:name" in (field.metadata or {}) or isinstance(field.type, pa.BaseExtensionType)
+            for field in table.schema
+        ):
+            table = pd.read_parquet(path)  # periods and the like, which are numbers without their type
+            return Loaded(_frame_columns(table), files=[(path.name, len(table))])
         return Loaded(_arrow_columns(table), files=[(path.name, table.num_rows)])
     table = read_text(path, config)
     loaded = Loaded(dict(table.columns), [table], findings=list(table.findings), nameless=not table.header_line)

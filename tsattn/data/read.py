@@ -41,6 +41,7 @@ class Rows(NamedTuple):
     df: pd.DataFrame
     names: Names
     findings: tuple[Finding, ...]
+    freq: str | None = None  # the period of counted or re-binned rows; None: to be seen from the stamps
 
 
 def read(data: Any, config: ReadConfig | None = None, known: Names | None = None) -> Rows:
