@@ -24,7 +24,8 @@ def attention(
 ) -> Float[Tensor, "B A N K"]:
     """softmax(q k^T / sqrt(K)) v over the keys that `mask` allows (equation 1). Cost N M K; a query without any key gives 0.
 
-    There is no dropout on the weights: it forbids the fused kernels (a training step takes twice as long on a CPU); blocks drop their outputs.
+    There is no dropout on the weights: it forbids the fused kernels (a training step takes twice as
+    long on a CPU); blocks drop their outputs.
     """
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
