@@ -34,9 +34,10 @@ class ReadConfig:
     encoding: str | None = None  # e.g. utf-8, cp1252, utf-16
     date_format: str | None = None  # strptime format, e.g. %d.%m.%Y
     tz: str | None = None  # zone of the stamps: naive ones are placed in it, aware ones converted
-    id: str | None = None  # column that names the series
+    id: Any = None  # column that names the series, or a list of columns joined by "/"
     time: Any = None  # column with the time, or a list of columns joined by a blank
     value: Any = None  # column to forecast, or a list (wide table: one series per column)
+    weight: str | None = None  # column with the weight of each series in training: how often its windows are drawn
     missing: str = "mask"  # a missing row or value: mask (unknown) | zero | ffill
     duplicates: str = "error"  # two rows for one id and time: error | sum | mean | last
     count_per: str | None = None  # count rows per period: D, W-MON, MS, h, ...
@@ -49,15 +50,46 @@ class ReadConfig:
             raise ValueError("read.count_per counts events and read.resample re-bins counts: set one of them")
 
 
-ATTENTIONS = ("full", "causal", "local")
-POSITIONALS = ("none", "sinusoidal", "learned", "rotary")
+ATTENTIONS = ("full", "causal", "local", "additive", "prob_sparse", "linear")
+POSITIONALS = ("none", "sinusoidal", "learned", "rotary", "alibi", "relative", "calendar")
 SCALINGS = ("standard", "robust", "last", "arcsinh")
 HEADS = ("auto", "quantile", "negative_binomial", "point")
 POINT_LOSSES = ("mae", "mse", "huber")
+UNTURNED = ("none", "sinusoidal", "learned", "calendar")  # added to tokens, so that every attention can use them
+POSITIONS_OF = {  # an attention and the position codes it can use
+    "full": POSITIONALS,
+    "causal": POSITIONALS,
+    "local": POSITIONALS,
+    "prob_sparse": POSITIONALS,
+    "additive": (*UNTURNED, "alibi", "relative"),  # no product of query and key that could be turned
+    "linear": (*UNTURNED, "rotary"),  # no score that a bias could be added to
+}
 
 
 @dataclass
-class EncoderConfig:
+class ModelConfig:
+    """What every architecture has; `tsattn.sizing` fills in each field that is None."""
+
+    name: str = ""
+    scaling: str = "arcsinh"  # of each window: standard | robust | last | arcsinh
+    head: str = "auto"  # auto | quantile | negative_binomial | point
+    point_loss: str = "mae"  # head=point: mae | mse | huber
+
+    def __post_init__(self) -> None:
+        check_choice("model.scaling", self.scaling, SCALINGS)
+        check_choice("model.head", self.head, HEADS)
+        check_choice("model.point_loss", self.point_loss, POINT_LOSSES)
+        if not 0 <= getattr(self, "dropout", 0.0) < 1:
+            raise ValueError(f"model.dropout={getattr(self, 'dropout')} must lie in [0, 1)")
+        for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
+            _check_least(f"model.{name}", getattr(self, name, None), 1)
+        d_model, num_heads = getattr(self, "d_model", None), getattr(self, "num_heads", None)
+        if d_model and num_heads and d_model % num_heads:
+            raise ValueError(f"model.d_model={d_model} must be divisible by model.num_heads={num_heads}")
+
+
+@dataclass
+class EncoderConfig(ModelConfig):
     """Stacked self-attention encoder; None means: chosen from the data and said so."""
 
     name: str = "encoder"
@@ -67,30 +99,34 @@ class EncoderConfig:
     num_heads: int | None = None
     d_ff: int | None = None  # width of the feed-forward layer
     dropout: float = 0.0
-    attention: str = "full"  # full | causal | local
-    attention_window: int = 32  # local attention: how many tokens to each side are seen
-    positional: str = "rotary"  # none | sinusoidal | learned | rotary
-    scaling: str = "arcsinh"  # of each window: standard | robust | last | arcsinh
-    head: str = "auto"  # auto | quantile | negative_binomial | point
-    point_loss: str = "mae"  # head=point: mae | mse | huber
+    attention: str = "full"  # full | causal | local | additive | prob_sparse | linear
+    attention_window: int = 32  # local attention: tokens per block; each block sees itself and the one before
+    positional: str = "auto"  # none | sinusoidal | learned | rotary | alibi | relative | calendar; auto: rotary where it can be
 
     def __post_init__(self) -> None:
-        check_choice("model.attention", self.attention, ATTENTIONS)
-        check_choice("model.positional", self.positional, POSITIONALS)
-        check_choice("model.scaling", self.scaling, SCALINGS)
-        check_choice("model.head", self.head, HEADS)
-        check_choice("model.point_loss", self.point_loss, POINT_LOSSES)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout={self.dropout} must lie in [0, 1)")
-        for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
-            _check_least(f"model.{name}", getattr(self, name), 1)
-        if self.d_model and self.num_heads and self.d_model % self.num_heads:
-            raise ValueError(f"model.d_model={self.d_model} must be divisible by model.num_heads={self.num_heads}")
-        if self.d_model and self.num_heads and self.positional == "rotary" and self.d_model // self.num_heads % 2:
-            raise ValueError(
-                "model.positional=rotary turns pairs of numbers: d_model / num_heads must be even, not "
-                f"{self.d_model // self.num_heads}"
-            )
+        super().__post_init__()
+        check_width(self.d_model, self.num_heads, check_position(self.attention, self.positional))
+
+
+def check_position(attention: str, positional: str) -> str:
+    """The position code, decided where it is "auto"; a ValueError with the table of all pairs where they do not go together."""
+    check_choice("model.attention", attention, ATTENTIONS)
+    check_choice("model.positional", positional, ("auto", *POSITIONALS))
+    allowed = POSITIONS_OF[attention]
+    if positional == "auto":
+        return "rotary" if "rotary" in allowed else "sinusoidal"
+    if positional not in allowed:
+        table = "; ".join(f"{name}: {', '.join(codes)}" for name, codes in POSITIONS_OF.items())
+        raise ValueError(f"model.attention={attention} cannot use model.positional={positional}. What works: {table}")
+    return positional
+
+
+def check_width(d_model: int | None, num_heads: int | None, positional: str) -> None:
+    """Rotary codes turn pairs of numbers: the width of a head must be even."""
+    if d_model and num_heads and positional == "rotary" and d_model // num_heads % 2:
+        raise ValueError(
+            f"model.positional=rotary turns pairs of numbers: d_model / num_heads must be even, not {d_model // num_heads}"
+        )
 
 
 @dataclass
@@ -101,7 +137,29 @@ class PatchConfig(EncoderConfig):
     patch_length: int | None = 16
 
 
-MODEL_CONFIGS: dict[str, type[EncoderConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig}
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig}
+
+
+@dataclass
+class CovariatesConfig:
+    """Columns that help to forecast, each declared once by its name."""
+
+    past: list[str] = field(default_factory=list)  # known up to the last row only: weather, sales of others
+    known: list[str] = field(default_factory=list)  # known ahead: prices, promotions; predict needs them in future=
+    static: list[str] = field(default_factory=list)  # one value per series: region, category
+    holidays: list[str] = field(default_factory=list)  # countries (ISO 3166, e.g. DE) whose public holidays are known ahead
+
+    def __post_init__(self) -> None:
+        for name in ("past", "known", "static", "holidays"):
+            value = getattr(self, name)
+            setattr(self, name, [value] if isinstance(value, str) else list(value))
+        declared = [*self.past, *self.known, *self.static]
+        twice = sorted({name for name in declared if declared.count(name) > 1})
+        if twice:
+            raise ValueError(f"covariates: {', '.join(twice)} declared twice: a column is past, known or static")
+
+
+SAMPLINGS = ("window", "series")
 
 
 @dataclass
@@ -112,6 +170,7 @@ class TrainerConfig:
     precision: str = "auto"  # auto | 32 | bf16; auto takes bf16 on a GPU that has it
     max_steps: int = 1500  # upper bound; early stopping usually ends sooner
     batch_size: int | None = None  # windows per step; None: by the number of windows
+    sampling: str = "window"  # what is drawn with equal chance: window (long series count more) | series
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup_steps: int = 50
@@ -126,6 +185,7 @@ class TrainerConfig:
         check_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("trainer.precision", self.precision, ("auto", "32", "bf16"))
         check_choice("trainer.logger", self.logger, ("csv", "tensorboard", "none"))
+        check_choice("trainer.sampling", self.sampling, SAMPLINGS)
         for name in ("max_steps", "batch_size", "validate_every", "patience", "log_every"):
             _check_least(f"trainer.{name}", getattr(self, name), 1)
         for name in ("weight_decay", "warmup_steps"):
@@ -146,7 +206,8 @@ class FitConfig:
     context_length: int | None = None  # steps the model looks back
     season_length: int | None = None  # rows per season; None: by the frequency
     quantiles: list[float] = field(default_factory=lambda: list(DEFAULT_QUANTILES))
-    model: EncoderConfig = field(default_factory=EncoderConfig)
+    model: ModelConfig = field(default_factory=EncoderConfig)
+    covariates: CovariatesConfig = field(default_factory=CovariatesConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
     refit: bool = True  # after the verdict, train once more on all rows for the number of steps found
@@ -194,6 +255,7 @@ class PredictConfig:
 
     input: str | None = None
     values: Any = None  # numbers in place of a file: values=[2,5,10,6,8]
+    future: str | None = None  # file with the covariates that are known ahead, for the steps to forecast
     load: str | None = None  # a trained run folder; None: no training, the best that can be said at once
     horizon: int | None = None
     season_length: int | None = None  # rows per season, where nothing is loaded; None: by the frequency

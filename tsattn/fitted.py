@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsattn import baselines
-from tsattn.config import EncoderConfig
+from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, select
 from tsattn.verdict import NETWORK, Verdict
 
@@ -44,7 +44,7 @@ class Settings:
     quantiles: tuple[float, ...]  # levels the user asked for
     seed: int
     architecture: str | None = None  # key of models.MODELS; None: no network was trained
-    model: EncoderConfig | None = None
+    model: ModelConfig | None = None
     steps: int = 0  # training steps behind the weights
     details: dict[str, Any] = field(default_factory=dict)  # validation losses, seconds, number of parameters ...
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsattn import metrics, sizing
-from tsattn.config import EncoderConfig, FitConfig
+from tsattn.config import FitConfig, ModelConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, take_rows
 from tsattn.fitted import Fitted, Schema, Settings, build_network
@@ -247,7 +247,7 @@ def _decisions(fitted: Fitted) -> list[Finding]:
     return findings
 
 
-def default_config(name: str) -> EncoderConfig:
+def default_config(name: str) -> ModelConfig:
     """The configuration of an architecture by name, with the list of names in the error."""
     from tsattn.config import MODEL_CONFIGS
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsattn.config import EncoderConfig
+from tsattn.config import ModelConfig, check_position
 
 MIN_TRAIN_WINDOWS = 30  # fewer than this and no network is trained
 MIN_VERDICT_WINDOWS = 3
@@ -50,9 +50,9 @@ def default_patch_length(context_length: int, horizon: int, season_length: int) 
 
 
 def complete_model(
-    model: EncoderConfig, *, num_rows: int, context_length: int, horizon: int, season_length: int
-) -> tuple[EncoderConfig, str]:
-    """The model with every size filled in, and the reason in words. Given sizes are kept."""
+    model: ModelConfig, *, num_rows: int, context_length: int, horizon: int, season_length: int
+) -> tuple[ModelConfig, str]:
+    """The model with every size it has filled in, and the reason in words. Given sizes are kept."""
     if num_rows < 500:
         d_model, num_layers = 16, 1
     elif num_rows < 5_000:
@@ -62,18 +62,28 @@ def complete_model(
     else:
         d_model, num_layers = 64, 3
     patch_length, patch_reason = default_patch_length(context_length, horizon, season_length)
-    step = 2 * (model.num_heads or 1)
-    d_model = model.d_model or -(-d_model // step) * step
-    sized = replace(
-        model,
-        d_model=d_model,
-        num_layers=model.num_layers or num_layers,
-        num_heads=model.num_heads or _default_heads(d_model),
-        d_ff=model.d_ff or 2 * d_model,
-        patch_length=model.patch_length or patch_length,
-    )
-    reason = f"d_model={sized.d_model}, {sized.num_layers} layer(s) for {num_rows:,} rows; "
-    return sized, reason + (patch_reason if model.patch_length is None else f"{model.patch_length} steps per token, as given")
+    step = 2 * (getattr(model, "num_heads", None) or 1)
+    d_model = getattr(model, "d_model", None) or -(-d_model // step) * step
+    sizes = {
+        "d_model": d_model,
+        "num_layers": num_layers,
+        "num_heads": _default_heads(d_model),
+        "d_ff": 2 * d_model,
+        "patch_length": patch_length,
+    }
+    open_sizes = {name: size for name, size in sizes.items() if getattr(model, name, 0) is None}
+    if hasattr(model, "positional"):
+        open_sizes["positional"] = check_position(getattr(model, "attention"), getattr(model, "positional"))
+    sized = replace(model, **open_sizes)
+    reasons = []
+    if hasattr(sized, "d_model"):
+        layers = getattr(sized, "num_layers", 1)
+        reasons.append(f"d_model={getattr(sized, 'd_model')}, {layers} layer{'s' * (layers != 1)} for {num_rows:,} rows")
+    if hasattr(sized, "patch_length"):
+        reasons.append(
+            patch_reason if "patch_length" in open_sizes else f"{getattr(sized, 'patch_length')} steps per token, as given"
+        )
+    return sized, "; ".join(reasons) or "its size follows from context and horizon"
 
 
 def _default_heads(d_model: int) -> int:
