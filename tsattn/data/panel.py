@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tsattn.data.frame import Frame
 
 
+NO_COVARIATES = np.zeros((0, 0), np.float32)
+NONE_AHEAD = np.zeros(0, bool)
+
+
 class Panel(NamedTuple):
     """Series s is `values[indptr[s]:indptr[s + 1]]`; its row t stands in row `start[s] + t` of the calendar."""
 
@@ -28,6 +32,15 @@ class Panel(NamedTuple):
     freq: str
     ids: tuple[str, ...]  # [S]
     behind: np.ndarray  # [S] int64: rows between the end of the series and the latest end of all
+    covariates: np.ndarray = NO_COVARIATES  # [W, F] float32, encoded; 0 where missing
+    covariate_start: np.ndarray | None = None  # [S] int64: row t of series s stands in row `covariate_start[s] + t`
+    known_ahead: np.ndarray = NONE_AHEAD  # [F] bool: which covariates may be seen after a cut-off
+    weights: np.ndarray | None = None  # [S] float64: how often windows of a series are drawn in training; None: all alike
+
+    @property
+    def num_features(self) -> int:
+        """Numbers per step beside the values: calendar, then covariates."""
+        return self.calendar.shape[1] + self.covariates.shape[1]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -41,17 +54,24 @@ def take_rows(panel: Panel, first: np.ndarray, last: np.ndarray) -> Panel:
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.repeat(panel.indptr[:-1] + first - indptr[:-1], lengths) + np.arange(indptr[-1])
     behind = panel.behind + panel.lengths - last
-    return panel._replace(values=panel.values[rows], indptr=indptr, start=panel.start + first, behind=behind)
+    covariate_start = None if panel.covariate_start is None else panel.covariate_start + first
+    return panel._replace(
+        values=panel.values[rows], indptr=indptr, start=panel.start + first, behind=behind, covariate_start=covariate_start
+    )
 
 
 def select(panel: Panel, members: np.ndarray) -> Panel:
-    """The panel of the series `members` alone; the calendar is shared."""
+    """The panel of the series `members` alone; the calendar and the table of covariates are shared."""
     lengths = panel.lengths[members]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
     ids = tuple(panel.ids[s] for s in members)
-    start, behind = panel.start[members], panel.behind[members]
-    return panel._replace(values=panel.values[rows], indptr=indptr, start=start, behind=behind, ids=ids)
+    per_series = {
+        name: None if part is None else part[members]
+        for name, part in panel._asdict().items()
+        if name in ("start", "behind", "covariate_start", "weights")
+    }
+    return panel._replace(values=panel.values[rows], indptr=indptr, ids=ids, **per_series)
 
 
 def right_aligned(panel: Panel, length: int) -> np.ndarray:
@@ -62,6 +82,26 @@ def right_aligned(panel: Panel, length: int) -> np.ndarray:
     out = np.full((len(panel.ids), length, panel.values.shape[1]), np.nan, panel.values.dtype)
     out[inside] = panel.values[rows[inside]]
     return out
+
+
+def features_at_end(panel: Panel, length: int, horizon: int) -> np.ndarray | None:
+    """Calendar and covariates of the last `length` rows of each series and the `horizon` steps after them.
+
+    [S, length + horizon, C] float32, None without any. What is not known ahead is 0 after the last row; so is all before the
+    first row, except the calendar.
+    """
+    if not panel.num_features:
+        return None
+    steps = np.arange(-length, horizon)
+    rows = panel.lengths[:, None] + steps
+    parts = []
+    if panel.calendar.shape[1]:
+        parts.append(panel.calendar[np.clip(panel.start[:, None] + rows, 0, len(panel.calendar) - 1)])
+    if panel.covariate_start is not None:
+        known = panel.covariates[np.clip(panel.covariate_start[:, None] + rows, 0, len(panel.covariates) - 1)]
+        seen = (rows >= 0)[..., None] & ((steps < 0)[:, None] | panel.known_ahead)
+        parts.append(np.where(seen, known, np.float32(0)))
+    return np.concatenate(parts, axis=-1)
 
 
 def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -23,7 +24,10 @@ class PanelTensors(NamedTuple):
     begin: Int[Tensor, " S"]
     end: Int[Tensor, " S"]
     start: Int[Tensor, " S"]  # calendar row of the first row
-    calendar: Float[Tensor, "U C"]
+    calendar: Float[Tensor, "U K"]
+    covariates: Float[Tensor, "W F"]
+    covariate_start: Int[Tensor, " S"]
+    known_ahead: Bool[Tensor, " F"]
 
     def to(self, device: torch.device | str) -> PanelTensors:
         return PanelTensors(*(part.to(device) for part in self))
@@ -64,6 +68,9 @@ def panel_tensors(panel: Panel, last: np.ndarray | None = None) -> PanelTensors:
         torch.from_numpy(end),
         torch.from_numpy(panel.start),
         torch.from_numpy(panel.calendar),
+        torch.from_numpy(panel.covariates),
+        torch.from_numpy(np.zeros_like(panel.start) if panel.covariate_start is None else panel.covariate_start),
+        torch.from_numpy(panel.known_ahead),
     )
 
 
@@ -73,10 +80,31 @@ def windows_between(first: np.ndarray, last: np.ndarray) -> Windows:
     return Windows(first=first, cumulative=np.concatenate([[0], np.cumsum(count)]))
 
 
+class DateWindows(NamedTuple):
+    """Windows of all series together: window k cuts every series at the same date, `first + k` rows after the earliest row."""
+
+    first: int
+    total: int
+    offset: np.ndarray  # [S] rows between the earliest row of all and the first row of the series
+
+    def locate(self, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Series and cut, [n, S] each; a cut before the first row of a series is a window without values."""
+        cut = self.first + number[:, None] - self.offset
+        return np.broadcast_to(np.arange(len(self.offset)), cut.shape).copy(), cut
+
+
+def dates_between(first: np.ndarray, last: np.ndarray, offset: np.ndarray) -> DateWindows:
+    """The dates at which any series has a cut in `first[s] <= cut <= last[s]`."""
+    some = last >= first
+    earliest = int((first + offset)[some].min(initial=0 if not some.any() else np.iinfo(np.int64).max))
+    latest = int((last + offset)[some].max(initial=-1))
+    return DateWindows(earliest, max(latest - earliest + 1, 0), offset)
+
+
 def gather(
     panel: PanelTensors,
-    series: Int[Tensor, " B"],
-    cut: Int[Tensor, " B"],
+    series: Int[Tensor, "B *V"],
+    cut: Int[Tensor, "B *V"],
     *,
     context_length: int,
     horizon: int,
@@ -84,24 +112,38 @@ def gather(
     """Cut windows out of the panel, on its device, without a copy per window beyond the batch itself.
 
     Places before the first or after the last row of a series are unobserved, like missing values. The calendar must reach
-    `horizon` rows beyond the last cut.
+    `horizon` rows beyond the last cut. With `series` and `cut` of shape [B, V] the series of a row are the variates of one
+    window; its features are those of its first series.
     """
     steps = torch.arange(-context_length, horizon, device=cut.device)
-    rows = cut[:, None] + steps  # within the series
-    begin, end = panel.begin[series], panel.end[series]
-    inside = (rows >= 0) & (rows < (end - begin)[:, None])
-    flat = (begin[:, None] + rows).clamp(0, max(len(panel.values) - 1, 0))
+    rows = cut[..., None] + steps  # within the series
+    begin, end = panel.begin[series][..., None], panel.end[series][..., None]
+    inside = (rows >= 0) & (rows < end - begin)
+    flat = (begin + rows).clamp(0, max(len(panel.values) - 1, 0))
     values = panel.values[flat]
     observed = inside[..., None] & ~values.isnan()
     values = torch.where(observed, values, 0.0)
-    features = None
-    if panel.calendar.shape[1]:
-        stamps = (panel.start[series][:, None] + rows).clamp(0, len(panel.calendar) - 1)
-        features = panel.calendar[stamps]
+    if series.ndim == 2:
+        values, observed = (rearrange(part, "b v t 1 -> b t v") for part in (values, observed))
+        series, rows = series[:, 0], rows[:, 0]
     return Batch(
         values[:, :context_length],
         observed[:, :context_length],
-        features,
+        features_of(panel, series, rows, steps),
         values[:, context_length:],
         observed[:, context_length:],
     )
+
+
+def features_of(
+    panel: PanelTensors, series: Int[Tensor, " B"], rows: Int[Tensor, "B LH"], steps: Int[Tensor, " LH"]
+) -> Float[Tensor, "B LH C"] | None:
+    """Calendar and covariates at these rows of the series; 0 for what is not known ahead after the cut (`steps` >= 0)."""
+    parts = []
+    if panel.calendar.shape[1]:
+        parts.append(panel.calendar[(panel.start[series][:, None] + rows).clamp(0, len(panel.calendar) - 1)])
+    if panel.covariates.shape[1]:
+        known = panel.covariates[(panel.covariate_start[series][:, None] + rows).clamp(0, len(panel.covariates) - 1)]
+        seen = (rows >= 0)[..., None] & ((steps < 0)[:, None] | panel.known_ahead)
+        parts.append(torch.where(seen, known, 0.0))
+    return torch.cat(parts, dim=-1) if parts else None
