@@ -103,8 +103,8 @@ def dates_between(first: np.ndarray, last: np.ndarray, offset: np.ndarray) -> Da
 
 def gather(
     panel: PanelTensors,
-    series: Int[Tensor, "B *V"],
-    cut: Int[Tensor, "B *V"],
+    series: Int[Tensor, " *BV"],
+    cut: Int[Tensor, " *BV"],
     *,
     context_length: int,
     horizon: int,
