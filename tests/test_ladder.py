@@ -36,7 +36,8 @@ def draft_of(panel: Panel, *, horizon: int = 2, season_length: int = 1) -> Fitte
 
 
 def verdict_of(panel: Panel, horizon: int = 2, **options) -> Verdict:
-    return ladder.verdict_of(draft_of(panel, horizon=horizon), panel, split_parts(panel.lengths, horizon), **options)
+    draft = draft_of(panel, horizon=horizon)
+    return ladder.verdict_of(draft, ladder.score_windows(draft, panel, split_parts(panel.lengths, horizon)), **options)
 
 
 def test_a_straight_line_is_answered_by_drift_with_errors_known_by_hand():
@@ -86,6 +87,36 @@ def test_missing_values_and_series_not_begun_are_not_scored():
     assert found.mase["last_value"] == pytest.approx(
         (1 + 2.5 + 1.5 + 1.5) / 4
     )  # the last known value is two rows back in the second
+
+
+def test_every_window_says_which_series_which_cut_and_how_far_off_each_rung_was():
+    panel = panel_of([float(t) for t in range(40)], [0.0] * 5, [float(2 * t) for t in range(40)])
+    windows = ladder.score_windows(draft_of(panel), panel, split_parts(panel.lengths, 2))
+    assert windows.series.tolist() == [
+        0,
+        2,
+        0,
+        2,
+        0,
+        1,
+        2,
+        0,
+        1,
+        2,
+    ]  # 5 rows are begun at the third date, 4 rows before the end
+    assert windows.origin.tolist() == [0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert windows.cut.tolist() == [32, 32, 34, 34, 36, 1, 36, 38, 3, 38]
+    assert list(windows.errors) == ladder.rungs_of(draft_of(panel))
+    expected = np.where(windows.series == 1, 0, 1.5)  # each in units of its own step
+    np.testing.assert_allclose(windows.errors["last_value"], expected)
+    assert windows.inside["last_value"].shape == (10, 2)
+
+
+def test_without_a_verdict_part_there_is_no_window():
+    panel = panel_of([1.0, 2.0, 3.0])
+    windows = ladder.score_windows(draft_of(panel), panel, split_parts(panel.lengths, 2))
+    assert windows.series.shape == windows.errors["drift"].shape == (0,)
+    assert ladder.verdict_of(draft_of(panel), windows).decision == "cannot judge"
 
 
 def test_targets_are_the_values_from_the_cut_on_and_nan_beyond_the_end():

@@ -15,7 +15,7 @@ from tsattn.config import FitConfig, ModelConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, take_rows
 from tsattn.fitted import Fitted, Schema, Settings, build_network
-from tsattn.ladder import seasonal_scales, verdict_of
+from tsattn.ladder import Windows, score_windows, seasonal_scales, verdict_of
 from tsattn.verdict import Verdict
 
 MAX_VALIDATION_WINDOWS = 1000
@@ -26,6 +26,7 @@ class Fit(NamedTuple):
 
     fitted: Fitted
     findings: list[Finding]
+    windows: Windows  # what the verdict rests on
 
 
 class Plan(NamedTuple):
@@ -49,14 +50,14 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
     draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
     if plan.settings.architecture is not None:
         draft = _trained(draft, panel, plan, config, reporting)
-    verdict = verdict_of(draft, panel, plan.parts, plan.reason)
-    fitted = replace(draft, verdict=verdict)
+    windows = score_windows(draft, panel, plan.parts)
+    fitted = replace(draft, verdict=verdict_of(draft, windows, plan.reason))
     if fitted.network is not None and config.refit:
         fitted = _refitted(fitted, panel, plan, config, reporting)
     decisions = _decisions(fitted)
     if reporting is not None:
         reporting.say(*decisions)
-    return Fit(fitted, plan.findings + decisions)
+    return Fit(fitted, plan.findings + decisions, windows)
 
 
 def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) -> Plan:

@@ -5,6 +5,8 @@ Letters: S series, N windows, H horizon.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tsattn import metrics, verdict
@@ -36,16 +38,23 @@ def seasonal_scales(panel: Panel, schema: Schema) -> np.ndarray:
     return scale
 
 
-def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> Verdict:
-    """The verdict on the windows of the verdict part. `draft` is fitted on the rows before it; nothing has read these windows.
+class Windows(NamedTuple):
+    """The verdict windows and how every rung did on them; sorted by origin, then by series."""
 
-    `reason` says why no network was trained, where none was.
-    """
+    series: np.ndarray  # [N] place of the series in the panel
+    origin: np.ndarray  # [N] number of the cut-off, 0 the earliest
+    cut: np.ndarray  # [N] row of the series that is the first to be forecast
+    errors: dict[str, np.ndarray]  # {rung: [N]} scaled absolute error, NaN where a window cannot be scored
+    inside: dict[str, np.ndarray]  # {rung: [N, H]} whether the value lay inside the outermost interval, NaN where it is unknown
+
+
+def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
+    """Every rung on the windows of the verdict part. `draft` is fitted on the rows before it; nothing has read these windows."""
     horizon, levels = draft.settings.horizon, draft.settings.levels
     nothing = np.zeros_like(parts.verdict)
-    errors: dict[str, list[np.ndarray]] = {rung: [] for rung in rungs_of(draft)}
-    inside: dict[str, list[np.ndarray]] = {rung: [] for rung in errors}
-    series, origins = [nothing[:0]], [nothing[:0]]
+    errors: dict[str, list[np.ndarray]] = {rung: [np.zeros(0)] for rung in rungs_of(draft)}
+    inside: dict[str, list[np.ndarray]] = {rung: [np.zeros((0, horizon))] for rung in errors}
+    series, origins, first = [nothing[:0]], [nothing[:0]], [nothing[:0]]
     for origin in range(parts.num_origins):
         cuts = parts.cuts(origin)
         members = np.flatnonzero(cuts)
@@ -60,13 +69,18 @@ def verdict_of(draft: Fitted, panel: Panel, parts: Parts, reason: str = "") -> V
             inside[rung].append(np.where(np.isnan(y), np.nan, held))
         series.append(members)
         origins.append(np.full(len(members), origin))
-    joined = {rung: np.concatenate(found) for rung, found in errors.items() if found}
-    judged = verdict.judge(
-        joined, np.concatenate(series), np.concatenate(origins), num_rows=draft.schema.num_rows, reason=reason
-    )
+        first.append(cuts[members])
+    joined = [{rung: np.concatenate(found) for rung, found in parts.items()} for parts in (errors, inside)]
+    return Windows(np.concatenate(series), np.concatenate(origins), np.concatenate(first), *joined)
+
+
+def verdict_of(draft: Fitted, windows: Windows, reason: str = "") -> Verdict:
+    """The verdict on these windows. `reason` says why no network was trained, where none was."""
+    levels = draft.settings.levels
+    judged = verdict.judge(windows.errors, windows.series, windows.origin, num_rows=draft.schema.num_rows, reason=reason)
     if judged.num_windows < MIN_VERDICT_WINDOWS:
         return judged
-    return verdict.with_coverage(judged, np.concatenate(inside[judged.answer]), round(levels[-1] - levels[0], 6))
+    return verdict.with_coverage(judged, windows.inside[judged.answer], round(levels[-1] - levels[0], 6))
 
 
 def targets(panel: Panel, series: np.ndarray, cut: np.ndarray, horizon: int) -> np.ndarray:
