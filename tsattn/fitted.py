@@ -12,7 +12,7 @@ import numpy as np
 
 from tsattn import baselines
 from tsattn.config import ModelConfig
-from tsattn.data.panel import Panel, right_aligned, select
+from tsattn.data.panel import Panel, features_at_end, right_aligned, select
 from tsattn.verdict import NETWORK, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
@@ -32,6 +32,16 @@ class Schema:
     num_series: int
     num_rows: int
     cutoff: str  # last time stamp seen in training
+    covariates: dict[str, Any] = field(default_factory=dict)  # role -> {"columns": names, "features": see data.covariates}
+
+    @property
+    def num_features(self) -> int:
+        """Numbers per step beside the values: calendar, then covariates."""
+        return len(self.features) + sum(len(role["features"]) for role in self.covariates.values())
+
+    def columns_of(self, role: str) -> list[str]:
+        """The covariate columns declared as past, known or static."""
+        return list(self.covariates.get(role, {}).get("columns", ()))
 
 
 @dataclass(frozen=True)
@@ -118,16 +128,35 @@ def rungs_that_answer(fitted: Fitted, panel: Panel) -> np.ndarray:
 
 
 def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
-    """The network from the last row on; horizons beyond the trained one are rolled."""
-    length = fitted.settings.context_length
-    context = right_aligned(panel, length)
-    steps = np.arange(-length, whole_blocks(fitted, horizon))
+    """The network from the last row on; horizons beyond the trained one are rolled. All at once for `together`."""
+    if together(fitted):
+        check_one_end(panel)
+    length, num_series = fitted.settings.context_length, len(panel.ids)
+    chunk = num_series if together(fitted) else CHUNK
     parts = []
-    for i in range(0, len(context), CHUNK):
-        rows = (panel.start + panel.lengths)[i : i + CHUNK, None] + steps
-        features = panel.calendar[np.clip(rows, 0, len(panel.calendar) - 1)] if panel.calendar.shape[1] else None
-        parts.append(roll(fitted, context[i : i + CHUNK], features, horizon))
+    for i in range(0, num_series, chunk):
+        part = select(panel, np.arange(i, min(i + chunk, num_series))) if num_series > chunk else panel
+        features = features_at_end(part, length, whole_blocks(fitted, horizon))
+        parts.append(roll(fitted, right_aligned(part, length), features, horizon))
     return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def together(fitted: Fitted) -> bool:
+    """Whether the network reads all series at once, as the variates of one window."""
+    from tsattn.models import MODELS
+
+    return fitted.settings.architecture is not None and getattr(MODELS[fitted.settings.architecture], "together", False)
+
+
+def check_one_end(panel: Panel) -> None:
+    """Raise a ValueError where series that are forecast together end at different times."""
+    early = np.flatnonzero(panel.behind > 0)
+    if len(early):
+        raise ValueError(
+            f"this model forecasts all series together, so all must end at the same time: {panel.ids[early[0]]!r} ends "
+            f"{panel.behind[early[0]]} steps before the latest ({len(early)} of {len(panel.ids)} do); fill or leave out these "
+            "series, or use model=encoder"
+        )
 
 
 def whole_blocks(fitted: Fitted, horizon: int) -> int:
@@ -175,9 +204,12 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
 def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """One pass of the network over [S, L, 1] contexts: mean [S, H] and quantiles [S, H, Q] of the trained horizon, float64."""
     import torch
+    from einops import rearrange
 
-    values = torch.from_numpy(context)
+    joint = together(fitted)
+    values = torch.from_numpy(context.transpose(2, 1, 0) if joint else context)
     observed = ~values.isnan()
+    features = features[:1] if joint and features is not None else features
     known = None if features is None else torch.from_numpy(np.ascontiguousarray(features))
     network = fitted.network
     device = next(network.parameters()).device
@@ -189,7 +221,8 @@ def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) ->
             fitted.settings.horizon,
         )
         mean, quantiles = network.head.mean(raw, scale), network.head.quantiles(raw, scale)
-    return mean[:, :, 0].cpu().numpy(), quantiles[:, :, 0].cpu().numpy()
+    mean, quantiles = rearrange(mean, "b h v -> (b v) h"), rearrange(quantiles, "b h v q -> (b v) h q")
+    return mean.cpu().numpy(), quantiles.cpu().numpy()
 
 
 def build_network(settings: Settings, num_features: int) -> Any:

@@ -14,7 +14,7 @@ from tsattn import metrics, sizing
 from tsattn.config import FitConfig, ModelConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, take_rows
-from tsattn.fitted import Fitted, Schema, Settings, build_network
+from tsattn.fitted import Fitted, Schema, Settings, build_network, check_one_end, together
 from tsattn.ladder import Windows, score_windows, seasonal_scales, verdict_of
 from tsattn.verdict import Verdict
 
@@ -49,6 +49,7 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
         reporting.say(*plan.findings)
     draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
     if plan.settings.architecture is not None:
+        _check_together(draft, panel)
         draft = _trained(draft, panel, plan, config, reporting)
     windows = score_windows(draft, panel, plan.parts)
     fitted = replace(draft, verdict=verdict_of(draft, windows, plan.reason))
@@ -58,6 +59,17 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
     if reporting is not None:
         reporting.say(*decisions)
     return Fit(fitted, plan.findings + decisions, windows)
+
+
+def _check_together(fitted: Fitted, panel: Panel) -> None:
+    """Refuse what a model that reads all series at once cannot use."""
+    if not together(fitted):
+        return
+    check_one_end(panel)
+    if fitted.schema.covariates:
+        raise ValueError(f"model={fitted.settings.architecture} reads the calendar, but no covariates: use model=encoder")
+    if panel.weights is not None:
+        raise ValueError(f"model={fitted.settings.architecture} draws all series together: read.weight has no meaning for it")
 
 
 def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) -> Plan:
@@ -131,18 +143,19 @@ def _trained(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporti
     return replace(best, settings=replace(best.settings, details={**best.settings.details, "validation_pinball": losses}))
 
 
-def _train_head(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
+def _train_head(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
     """One network with this head, early-stopped and calibrated on the validation windows, and its scaled pinball loss there."""
     from tsattn.training.fit import TrainData, train
 
     assert plan.settings.model is not None
     settings = replace(plan.settings, model=replace(plan.settings.model, head=head))
-    network = build_network(settings, panel.calendar.shape[1])
-    series, cut = validation_windows(plan)
-    data = TrainData(*_training_rows(panel, plan.first_cut, plan.parts.validation, settings.horizon), panel.ids, (series, cut))
+    network = build_network(settings, panel.num_features)
+    series, cut = validation_windows(fitted, panel, plan)
+    rows, windows = _training_rows(fitted, panel, plan.first_cut, plan.parts.validation)
+    ends = _ends(panel, plan.parts.verdict)
     trained = train(
         network,
-        data._replace(validation_end=_ends(panel, plan.parts.verdict)),
+        TrainData(rows, windows, panel.ids, (series, cut), ends, panel.weights),
         config.trainer,
         context_length=settings.context_length,
         horizon=settings.horizon,
@@ -152,20 +165,29 @@ def _train_head(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, head
     )
     details = {
         "parameters": sum(p.numel() for p in network.parameters()),
-        "training_windows": data.windows.total,
+        "training_windows": windows.total,
         "history": [list(look) for look in trained.history],  # as JSON gives it back
         "seconds": trained.seconds,
         "note": trained.note,
     }
-    fitted = replace(draft, settings=replace(settings, steps=trained.steps, details=details), network=network)
+    fitted = replace(fitted, settings=replace(settings, steps=trained.steps, details=details), network=network)
     return fitted, _calibrate(fitted, panel, plan, series, cut)
 
 
-def _training_rows(panel: Panel, first_cut: np.ndarray, end: np.ndarray, horizon: int) -> tuple[Any, Any]:
+def _training_rows(fitted: Fitted, panel: Panel, first_cut: np.ndarray, end: np.ndarray) -> tuple[Any, Any]:
     """Tensors that end each series at row `end`, and the windows whose targets lie within."""
-    from tsattn.data.windows import panel_tensors, windows_between
+    from tsattn.data.windows import panel_tensors
 
-    return panel_tensors(panel, end), windows_between(first_cut, end - horizon)
+    return panel_tensors(panel, end), _windows(fitted, panel, first_cut, end - fitted.settings.horizon)
+
+
+def _windows(fitted: Fitted, panel: Panel, first: np.ndarray, last: np.ndarray) -> Any:
+    """The windows with cuts from `first` to `last` [S]: one per series and cut, or one per date where series go together."""
+    from tsattn.data.windows import dates_between, windows_between
+
+    if together(fitted):
+        return dates_between(first, last, panel.lengths.max(initial=0) - panel.lengths)
+    return windows_between(first, last)
 
 
 def _ends(panel: Panel, rows: np.ndarray) -> Any:
@@ -174,18 +196,18 @@ def _ends(panel: Panel, rows: np.ndarray) -> Any:
     return torch.from_numpy(panel.indptr[:-1] + rows)
 
 
-def validation_windows(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def validation_windows(fitted: Fitted, panel: Panel, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Series and cut of the windows whose targets lie in the validation part; evenly chosen where there are many."""
-    from tsattn.data.windows import windows_between
-
-    windows = windows_between(plan.parts.validation, plan.parts.verdict - plan.settings.horizon)
-    chosen = np.unique(np.linspace(0, windows.total - 1, min(windows.total, MAX_VALIDATION_WINDOWS)).astype(np.int64))
+    windows = _windows(fitted, panel, plan.parts.validation, plan.parts.verdict - plan.settings.horizon)
+    most = max(MAX_VALIDATION_WINDOWS // len(panel.ids), 1) if together(fitted) else MAX_VALIDATION_WINDOWS
+    chosen = np.unique(np.linspace(0, windows.total - 1, min(windows.total, most)).astype(np.int64))
     return windows.locate(chosen)
 
 
 def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut: np.ndarray) -> float:
     """Fit the intervals to the validation windows, in place, and return their pinball loss in units of the seasonal error."""
     import torch
+    from einops import rearrange
 
     from tsattn.data.windows import gather, panel_tensors
 
@@ -201,11 +223,10 @@ def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut
     with torch.inference_mode():
         raw, scale = network(batch.context, batch.observed, batch.features, settings.horizon)
         network.head.calibrate(raw, batch.target, batch.target_observed, scale)
-        quantiles = network.head.quantiles(raw, scale)[:, :, 0].numpy()
-    y = torch.where(batch.target_observed, batch.target, torch.nan)[:, :, 0].double().numpy()
-    units = seasonal_scales(take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation), fitted.schema)[
-        series
-    ]
+        quantiles = rearrange(network.head.quantiles(raw, scale), "b h v q -> (b v) h q").numpy()
+    y = rearrange(torch.where(batch.target_observed, batch.target, torch.nan), "b h v -> (b v) h").double().numpy()
+    seen = take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation)
+    units = seasonal_scales(seen, fitted.schema)[series.ravel()]
     loss = metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
     return loss if np.isfinite(loss) else np.inf  # nothing to compare by: the first head stays
 
@@ -215,11 +236,10 @@ def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, repor
     from tsattn.training.fit import TrainData, train
 
     settings = fitted.settings
-    network = build_network(settings, panel.calendar.shape[1])
-    data = TrainData(*_training_rows(panel, plan.first_cut, panel.lengths, settings.horizon), panel.ids)
+    network = build_network(settings, panel.num_features)
     train(
         network,
-        data,
+        TrainData(*_training_rows(fitted, panel, plan.first_cut, panel.lengths), panel.ids, weights=panel.weights),
         config.trainer,
         context_length=settings.context_length,
         horizon=settings.horizon,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsattn import verdict
-from tsattn.config import MODEL_CONFIGS, FitConfig, ReadConfig, TrainerConfig
+from tsattn.config import MODEL_CONFIGS, CovariatesConfig, FitConfig, ReadConfig, TrainerConfig
 from tsattn.data.findings import Finding
 from tsattn.fitted import Fitted, Schema, Settings, build_network
 
@@ -102,7 +102,7 @@ def load(folder: str | os.PathLike[str]) -> Stored:
         config = _fit_config(described["fit"])
         fitted = Fitted(schema, settings, verdict.from_dict(described["verdict"]))
         if settings.architecture is not None:
-            network = build_network(settings, len(schema.features))
+            network = build_network(settings, schema.num_features)
             network.load_state_dict(tensors_from_bytes(contents["model.safetensors"]))
             fitted = Fitted(schema, settings, fitted.verdict, network)
         findings = [Finding(**finding) for finding in _json(source, "findings.json", contents["findings.json"])]
@@ -182,4 +182,5 @@ def _settings(values: dict[str, Any]) -> Settings:
 
 def _fit_config(values: dict[str, Any]) -> FitConfig:
     model = MODEL_CONFIGS[values["model"]["name"]](**values["model"])
-    return FitConfig(**{**values, "model": model, "trainer": TrainerConfig(**values["trainer"])})
+    covariates = CovariatesConfig(**values.get("covariates", {}))
+    return FitConfig(**{**values, "model": model, "covariates": covariates, "trainer": TrainerConfig(**values["trainer"])})

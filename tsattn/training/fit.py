@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from tsattn.config import TrainerConfig
-from tsattn.data.windows import PanelTensors, Windows, gather
+from tsattn.data.windows import DateWindows, PanelTensors, Windows, gather
 from tsattn.training.callbacks import BestWeights, Log, NonFinite, TrainingError
 from tsattn.training.module import ForecastModule
 
@@ -38,14 +38,23 @@ class Trained(NamedTuple):
 
 
 class BatchStream(IterableDataset):
-    """Batches of windows drawn uniformly; batch k is a function of (seed, k) alone."""
+    """Batches of windows; batch k is a function of (seed, k) alone.
 
-    def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
-        self.windows, self.batch_size, self.seed = windows, batch_size, seed
+    Windows are drawn uniformly, or, with `chances` [S] that add up to 1, first the series and then one of its windows.
+    """
+
+    def __init__(self, windows: Windows | DateWindows, batch_size: int, seed: int, chances: np.ndarray | None = None) -> None:
+        self.windows, self.batch_size, self.seed, self.chances = windows, batch_size, seed, chances
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         generator = np.random.default_rng([self.seed, step])
-        series, cut = self.windows.locate(generator.integers(self.windows.total, size=self.batch_size))
+        if self.chances is None:
+            number = generator.integers(self.windows.total, size=self.batch_size)
+        else:
+            series = generator.choice(len(self.chances), size=self.batch_size, p=self.chances)
+            cumulative = self.windows.cumulative  # pyright: ignore[reportAttributeAccessIssue]
+            number = generator.integers(cumulative[series], cumulative[series + 1])
+        series, cut = self.windows.locate(number)
         return torch.from_numpy(series), torch.from_numpy(cut)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -53,6 +62,18 @@ class BatchStream(IterableDataset):
         while True:
             yield self.batch(step)
             step += 1
+
+
+def chances_of(windows: Windows | DateWindows, sampling: str, weights: np.ndarray | None) -> np.ndarray | None:
+    """The chance of each series [S], proportional to its weight and, with sampling=window, its number of windows.
+
+    None: all windows alike. A series without a window is never drawn.
+    """
+    if isinstance(windows, DateWindows) or (sampling == "window" and weights is None):
+        return None
+    count = np.diff(windows.cumulative)
+    share = np.where(count > 0, 1.0 if weights is None else weights, 0.0) * (count if sampling == "window" else 1)
+    return share / share.sum()
 
 
 def as_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -72,10 +93,11 @@ class TrainData(NamedTuple):
     """
 
     panel: PanelTensors
-    windows: Windows
+    windows: Windows | DateWindows
     ids: tuple[str, ...]
     validation: tuple[np.ndarray, np.ndarray] | None = None
     validation_end: Tensor | None = None
+    weights: np.ndarray | None = None  # [S] how often windows of a series are drawn; None: all alike
 
 
 class Reporting(NamedTuple):
@@ -115,7 +137,7 @@ def train(
     """
     reporting = reporting or Reporting()
     batch_size = config.batch_size or default_batch_size(data.windows.total)
-    stream = BatchStream(data.windows, batch_size, seed)
+    stream = BatchStream(data.windows, batch_size, seed, chances_of(data.windows, config.sampling, data.weights))
     module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)
     accelerator, precision = resolve_device(config)
     held_out, note = [], ""
