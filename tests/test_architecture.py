@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_module
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 import tsattn
+from tsattn import cli
 from tsattn import config as settings
 
 ROOT = Path(tsattn.__file__).parent
@@ -177,11 +177,8 @@ def test_the_back_test_does_not_know_the_forecaster_that_calls_it():
 @pytest.fixture(scope="module")
 def composed():
     """`composed("train", "seed=3")`: the settings object that the command would get."""
-    store = ConfigStore.instance()
     for name, schema in COMMANDS.items():
-        store.store(name=f"{name}_schema", node=schema)
-    for name, schema in settings.MODEL_CONFIGS.items():
-        store.store(group="schema", name=name, node=schema)
+        cli.register_schemas(name, schema)
     with initialize_config_module("tsattn.conf", version_base="1.3"):
         yield lambda name, *overrides: OmegaConf.to_object(compose(name, overrides=list(overrides)))
 
@@ -231,7 +228,21 @@ def leaves(schema: type, prefix: str = ""):
             yield f"{prefix}{field.name}", value
 
 
-TEXT = ("id", "time", "value", "sep", "decimal", "thousands", "encoding", "date_format", "tz", "count_per", "path", "sha256")
+TEXT = "id time value weight sep decimal thousands encoding date_format tz count_per path sha256".split()
+    "id",
+    "time",
+    "value",
+    "weight",
+    "sep",
+    "decimal",
+    "thousands",
+    "encoding",
+    "date_format",
+    "tz",
+    "count_per",
+    "path",
+    "sha256",
+)
 NEEDS = {"model.d_model": 8, "quantiles": [0.25, 0.5], "values": [1.5, 2.5]}  # what fits the other changed fields
 
 
@@ -246,7 +257,7 @@ def other_than(name: str, value: object) -> object:
     if isinstance(value, float):
         return value / 2 + 0.125
     if value is None:
-        return "x y" if name.split(".")[-1] in (*TEXT, "input", "output", "load", "plot") else 4
+        return "x y" if name.split(".")[-1] in (*TEXT, "input", "future", "output", "load", "plot") else 4
     return value
 
 

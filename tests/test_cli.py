@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from tsattn import cli, store
-from tsattn.config import BacktestConfig, PredictConfig, TrainConfig
+from tsattn.config import MODEL_CONFIGS, BacktestConfig, PredictConfig, TrainConfig
 
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
 SHORT = ("trainer.max_steps=10", "trainer.validate_every=5", "model.head=quantile", "trainer=cpu")
@@ -285,7 +285,8 @@ def test_the_model_may_be_left_to_tsattn(composed):
 
 
 def test_an_unknown_choice_is_answered_with_the_list_of_choices(call):
-    assert "Available options in 'model': auto, encoder, patch; python -m" in call("train", "model=lstm").err
+    names = ", ".join(sorted(["auto", *MODEL_CONFIGS]))
+    assert f"Available options in 'model': {names}; python -m" in call("train", "model=gru").err
 
 
 SAYS_SIMULATED = "this is the built-in sample: simulated counts"
@@ -459,7 +460,7 @@ USER_ERRORS = {
     "an unknown setting": ("train", ["horizn=7"], ["horizn"]),
     "a word for a number": ("train", ["horizon=seven"], ["horizon", "seven"]),
     "a number out of range": ("train", ["horizon=0"], ["horizon=0", "1 or more"]),
-    "an unknown model": ("train", ["model=lstm"], ["model", "lstm", "encoder", "patch"]),
+    "an unknown model": ("train", ["model=gru"], ["model", "gru", "encoder", "patch"]),
     "an unknown data set": ("train", ["dataset=m4"], ["m4", "image_counts"]),
     "an unknown choice": ("train", ["read.missing=drop"], ["read.missing", "mask, zero, ffill"]),
     "a broken list": ("predict", ["values=[1,2"], ["values=[1,2"]),

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsattn.config import EncoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
+    from tsattn.config import EncoderConfig, FitConfig, LinearConfig, PatchConfig, ReadConfig, TrainerConfig
     from tsattn.data.findings import DataError, Finding
     from tsattn.forecaster import Forecaster, NotFittedError
     from tsattn.store import ModelFolderError
@@ -24,6 +24,7 @@ _WHERE = {
     "FitConfig": "tsattn.config",
     "EncoderConfig": "tsattn.config",
     "PatchConfig": "tsattn.config",
+    "LinearConfig": "tsattn.config",
     "TrainerConfig": "tsattn.config",
     "ReadConfig": "tsattn.config",
     "DataError": "tsattn.data.findings",
@@ -38,6 +39,7 @@ __all__ = [
     "Finding",
     "FitConfig",
     "Forecaster",
+    "LinearConfig",
     "ModelFolderError",
     "NotFittedError",
     "PatchConfig",

@@ -97,15 +97,25 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def register_schemas(name: str, schema: type) -> None:
+    """Tell Hydra the fields of a command and of every architecture. Which of them is used, the group `model` decides alone."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import MISSING, OmegaConf
+
+    node = OmegaConf.structured(schema)
+    if "model" in node:
+        node.model = MISSING  # else only what inherits from the default architecture could take its place
+    store = ConfigStore.instance()
+    store.store(name=f"{name}_schema", node=node)
+    for model, fields in settings.MODEL_CONFIGS.items():
+        store.store(group="schema", name=model, node=fields)
+
+
 def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
     import hydra
-    from hydra.core.config_store import ConfigStore
     from omegaconf import DictConfig, OmegaConf
 
-    store = ConfigStore.instance()
-    store.store(name=f"{name}_schema", node=schema)
-    for model, node in settings.MODEL_CONFIGS.items():
-        store.store(group="schema", name=model, node=node)
+    register_schemas(name, schema)
     problems: list[BaseException] = []
 
     def compose(composed: DictConfig) -> None:

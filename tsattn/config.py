@@ -79,8 +79,9 @@ class ModelConfig:
         check_choice("model.scaling", self.scaling, SCALINGS)
         check_choice("model.head", self.head, HEADS)
         check_choice("model.point_loss", self.point_loss, POINT_LOSSES)
-        if not 0 <= getattr(self, "dropout", 0.0) < 1:
-            raise ValueError(f"model.dropout={getattr(self, 'dropout')} must lie in [0, 1)")
+        dropout = getattr(self, "dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"model.dropout={dropout} must lie in [0, 1)")
         for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
             _check_least(f"model.{name}", getattr(self, name, None), 1)
         d_model, num_heads = getattr(self, "d_model", None), getattr(self, "num_heads", None)
@@ -137,7 +138,22 @@ class PatchConfig(EncoderConfig):
     patch_length: int | None = 16
 
 
-MODEL_CONFIGS: dict[str, type[ModelConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig}
+LINEAR_KINDS = ("nlinear", "dlinear")
+
+
+@dataclass
+class LinearConfig(ModelConfig):
+    """One linear map from the context to the horizon (Zeng et al. 2023)."""
+
+    name: str = "linear"
+    kind: str = "nlinear"  # nlinear | dlinear
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model.kind", self.kind, LINEAR_KINDS)
+
+
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig, "linear": LinearConfig}
 
 
 @dataclass

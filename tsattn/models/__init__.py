@@ -1,5 +1,6 @@
 """Architectures by name."""
 
 from tsattn.models.encoder import Encoder
+from tsattn.models.linear import Linear
 
-MODELS = {"encoder": Encoder, "patch": Encoder}
+MODELS = {"encoder": Encoder, "patch": Encoder, "linear": Linear}

@@ -24,21 +24,27 @@ SHRINKAGE = 50  # held-out points at which a measured widening counts half (on t
 class Head(nn.Module):
     """A linear map from each future token to R numbers for each of its P steps.
 
-    One of them is the location of the distribution: what is added to raw number `location` moves every quantile.
+    One of them is the location of the distribution: what is added to raw number `location` moves every quantile. With a
+    `d_model` of None there is no map: a model without tokens makes the R = `num_raw` numbers itself.
     """
 
     location = 0
 
-    def __init__(self, d_model: int, patch_length: int, num_raw: int, levels: list[float]) -> None:
+    def __init__(self, d_model: int | None, patch_length: int, num_raw: int, levels: list[float]) -> None:
         super().__init__()
         self.patch_length = patch_length
+        self.num_raw = num_raw
         self.levels = list(levels)
         self.middle = self.levels.index(0.5)
-        self.linear = nn.Linear(d_model, patch_length * num_raw)
-        nn.init.normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = None
+        if d_model is not None:
+            self.linear = nn.Linear(d_model, patch_length * num_raw)
+            nn.init.normal_(self.linear.weight, std=0.02)
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, tokens: Float[Tensor, "B V N D"]) -> Float[Tensor, "B H V R"]:
+        if self.linear is None:
+            raise ValueError("this head was made without a width: it has no map from tokens")
         return rearrange(self.linear(tokens), "b v n (p r) -> b (n p) v r", p=self.patch_length)
 
     def loss(
@@ -67,7 +73,7 @@ class WidenedHead(Head):
 
     widening: Tensor
 
-    def __init__(self, d_model: int, patch_length: int, num_raw: int, levels: list[float]) -> None:
+    def __init__(self, d_model: int | None, patch_length: int, num_raw: int, levels: list[float]) -> None:
         super().__init__(d_model, patch_length, num_raw, levels)
         self.register_buffer("widening", torch.ones((), dtype=torch.float64))
 
@@ -103,7 +109,7 @@ class WidenedHead(Head):
 class QuantileHead(WidenedHead):
     """Quantiles that cannot cross: a median and positive distances outwards, summed. Pinball loss (Koenker & Bassett 1978)."""
 
-    def __init__(self, d_model: int, patch_length: int, levels: list[float]) -> None:
+    def __init__(self, d_model: int | None, patch_length: int, levels: list[float]) -> None:
         super().__init__(d_model, patch_length, len(levels), levels)
         self.location = self.middle
         self.register_buffer("level_values", torch.tensor(levels, dtype=torch.float32), persistent=False)
@@ -136,7 +142,7 @@ class QuantileHead(WidenedHead):
 class NegativeBinomialHead(WidenedHead):
     """Counts y = 0, 1, 2 ... with mean m and variance m + a m^2 (DeepAR, Salinas et al. 2020, section 3.1). Loss: -log p(y)."""
 
-    def __init__(self, d_model: int, patch_length: int, levels: list[float]) -> None:
+    def __init__(self, d_model: int | None, patch_length: int, levels: list[float]) -> None:
         super().__init__(d_model, patch_length, 2, levels)
 
     def parameters_of(
@@ -171,7 +177,7 @@ class PointHead(Head):
 
     residuals: Tensor
 
-    def __init__(self, d_model: int, patch_length: int, levels: list[float], kind: str = "mae") -> None:
+    def __init__(self, d_model: int | None, patch_length: int, levels: list[float], kind: str = "mae") -> None:
         super().__init__(d_model, patch_length, 1, levels)
         self.kind = kind
         self.register_buffer("residuals", torch.zeros(len(levels), dtype=torch.float64))
@@ -244,7 +250,7 @@ def negative_binomial_quantiles(mean: np.ndarray, dispersion: np.ndarray, levels
     return high
 
 
-def make_head(kind: str, *, d_model: int, patch_length: int, levels: list[float], point_loss: str = "mae") -> Head:
+def make_head(kind: str, *, d_model: int | None, patch_length: int, levels: list[float], point_loss: str = "mae") -> Head:
     """The head of that name: quantile, negative_binomial or point."""
     if kind == "quantile":
         return QuantileHead(d_model, patch_length, levels)

@@ -1,0 +1,279 @@
+"""What every architecture promises, whatever is inside: one output per step, nothing from what is missing, units followed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tsattn import Forecaster
+from tsattn.config import HEADS, SCALINGS, LinearConfig
+from tsattn.models import MODELS
+
+LEVELS = [0.1, 0.5, 0.9]
+KINDS = [head for head in HEADS if head != "auto"]
+NUM_RAW = {"quantile": 3, "negative_binomial": 2, "point": 1}
+FEATURES = 2
+LENGTH, HORIZON = 20, 6
+SMALL = {  # a small one of each architecture, and of its variants
+    "nlinear": LinearConfig(),
+    "dlinear": LinearConfig(kind="dlinear"),
+}
+
+
+def build(name, *, num_features=0, length=LENGTH, horizon=HORIZON, **changes):
+    """A small model in evaluation mode whose random weights are large enough for every influence to show."""
+    config = replace(SMALL[name], **{"head": "quantile", **changes})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MODELS[config.name](config, num_features=num_features, context_length=length, horizon=horizon, levels=LEVELS)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def window(*, num_windows=3, length=LENGTH, horizon=HORIZON, num_variates=1, seed=0):
+    """Context in eighths (shifts by whole numbers are exact in float32), a mask with gaps, and features of all steps."""
+    rng = np.random.default_rng(seed)
+    context = torch.from_numpy(rng.integers(20, 160, (num_windows, length, num_variates)) / 8).float()
+    observed = torch.from_numpy(rng.random(context.shape) < 0.8)
+    observed[:, : max(1, length // 5)] = True  # the first step is observed
+    features = torch.from_numpy(rng.uniform(-1, 1, (num_windows, length + horizon, FEATURES))).float()
+    return context, observed, features
+
+
+def forecast(model, context, observed, features=None, horizon=HORIZON):
+    """Quantiles [B, H, V, Q] in units of the series."""
+    with torch.no_grad():
+        raw, scale = model(context, observed, features, horizon)
+    return model.head.quantiles(raw, scale)
+
+
+def raw_outputs(model, context, observed, features=None, horizon=HORIZON):
+    with torch.no_grad():
+        return model(context, observed, features, horizon)[0]
+
+
+def assert_same(one, other):
+    """Equal up to the order of float32 sums; outputs are of the size of one."""
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def differs(one, other):
+    return bool(((one - other).abs() > 1e-2).any())
+
+
+# ---- every architecture ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("length", "horizon"), [(1, 1), (5, 3), (32, 16)])
+def test_every_head_gives_one_output_per_step_and_variate(name, kind, length, horizon):
+    model = build(name, num_features=FEATURES, head=kind, length=length, horizon=horizon)
+    context, observed, features = window(num_windows=2, length=length, horizon=horizon, num_variates=3)
+    raw = raw_outputs(model, context, observed, features, horizon)
+    assert raw.shape == (2, horizon, 3, NUM_RAW[kind])
+    quantiles = forecast(model, context, observed, features, horizon)
+    assert quantiles.shape == (2, horizon, 3, 3)
+    assert quantiles.isfinite().all()
+    assert (quantiles.diff(dim=-1) >= 0).all()
+    assert raw_outputs(model, context, observed, features, 1).shape[1] == 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_forecasts_of_degenerate_contexts_are_finite(name, scaling):
+    steps = torch.arange(10.0)
+    rows = [steps * 0 + 5, steps * 0, steps * 0 - 3, 1e9 + 128 * steps, 1e30 * steps, 1e-30 * steps, steps, steps]
+    context = torch.stack(rows)[..., None]
+    observed = torch.ones_like(context, dtype=torch.bool)
+    observed[-1] = False
+    observed[-2, 1::2] = False
+    model = build(name, scaling=scaling, length=10)
+    assert forecast(model, context.where(observed, torch.nan), observed).isfinite().all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("stored", [1e30, float("nan"), float("inf")])
+def test_the_number_stored_for_a_missing_value_has_no_influence(name, stored):
+    model = build(name)
+    context, observed, _ = window(num_variates=2)
+    expected = raw_outputs(model, context, observed)
+    assert not observed.all()
+    assert torch.equal(raw_outputs(model, context.where(observed, stored), observed), expected)
+    assert differs(raw_outputs(model, context, torch.ones_like(observed)), expected)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_batch_mates_have_no_influence_and_their_order_only_permutes(name):
+    model = build(name, num_features=FEATURES)
+    context, observed, features = window(num_windows=4)
+    expected = raw_outputs(model, context, observed, features)
+    order = torch.tensor([2, 0, 3, 1])
+    assert_same(raw_outputs(model, context[order], observed[order], features[order]), expected[order])
+    for b in range(4):
+        assert_same(raw_outputs(model, context[b, None], observed[b, None], features[b, None]), expected[b, None])
+    other = context.clone()
+    other[1:] = 1e9
+    assert_same(raw_outputs(model, other, observed, features)[:1], expected[:1])
+    assert differs(expected[0], expected[1])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_variates_are_forecast_alone_unless_the_architecture_reads_them_together(name):
+    model = build(name, num_features=FEATURES)
+    context, observed, features = window(num_variates=3)
+    together = raw_outputs(model, context, observed, features)
+    alone = [raw_outputs(model, context[..., v, None], observed[..., v, None], features)[:, :, 0] for v in range(3)]
+    if getattr(MODELS[model.config.name], "together", False):
+        assert differs(together, torch.stack(alone, dim=2))
+    else:
+        assert_same(together, torch.stack(alone, dim=2))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("kind", ["quantile", "point"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(("factor", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1000.0)])
+def test_forecasts_follow_the_unit_and_the_origin_of_the_values(name, kind, scaling, factor, shift):
+    model = build(name, head=kind, scaling=scaling, num_features=FEATURES)
+    context, observed, features = window()
+    expected = factor * forecast(model, context, observed, features) + shift
+    result = forecast(model, factor * context + shift, observed, features)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-3 * factor)  # spreads are about 5
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_features_of_the_future_change_the_forecast_and_are_needed_where_they_were_learned_from(name):
+    model = build(name, num_features=FEATURES)
+    context, observed, features = window()
+    changed = features.clone()
+    changed[:, -1] += 3.0
+    expected = raw_outputs(model, context, observed, features)
+    assert differs(raw_outputs(model, context, observed, changed)[:, -1], expected[:, -1])
+    with pytest.raises(ValueError, match=r"trained with .*features and needs them"):
+        raw_outputs(model, context, observed)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_reaches_every_parameter(name, kind):
+    model = build(name, head=kind, num_features=FEATURES).train()
+    context, observed, features = window(num_windows=8)
+    target = torch.arange(8.0 * HORIZON).view(8, HORIZON, 1)
+    raw, scale = model(context, observed, features, HORIZON)
+    model.head.loss(raw, target, torch.ones_like(target, dtype=torch.bool), scale).backward()
+    for part, parameter in model.named_parameters():
+        assert parameter.grad is not None, part
+        assert parameter.grad.isfinite().all(), part
+        assert (parameter.grad != 0).any(), part
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes a GPU wait for the host or the host for the GPU: numbers read back, and tensors made from numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert str(func) not in ("aten._local_scalar_dense.default", "aten.lift_fresh.default"), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_forward_pass_never_waits_for_the_device(name):
+    model = build(name, num_features=FEATURES)
+    context, observed, features = window()
+    with NoWaiting(), torch.no_grad():
+        model(context, observed, features, HORIZON)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_precision_is_single_under_autocast_and_whatever_the_caller_s_default(name):
+    context, observed, features = window()
+    model = build(name, num_features=FEATURES)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert raw_outputs(model, context, observed, features).dtype == torch.float32
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = build(name, num_features=FEATURES)
+        assert {part.dtype for part in other.parameters()} == {torch.float32}
+        assert torch.equal(raw_outputs(other, context, observed, features), raw_outputs(model, context, observed, features))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_trained_one_forecasts_the_same_after_saving_and_loading(name, quick, two_waves, answered_by_network, tmp_path):
+    forecaster = answered_by_network(Forecaster(config=quick(model=SMALL[name])).fit(two_waves))
+    expected = forecaster.predict()
+    assert set(expected["model"]) == {"network"}
+    assert np.isfinite(expected["forecast"]).all()
+    forecaster.save(tmp_path / "model")
+    loaded = Forecaster.load(tmp_path / "model")
+    assert type(loaded.fitted_.network) is MODELS[SMALL[name].name]
+    pd.testing.assert_frame_equal(loaded.predict(two_waves), expected)
+
+
+# ---- linear ------------------------------------------------------------------------------------------------------------
+
+
+def test_nlinear_maps_the_changes_from_the_last_observed_value():
+    model = build("nlinear", scaling="last", head="point", length=4, horizon=2)
+    context = torch.tensor([3.0, 7.0, 5.0, 99.0])[None, :, None]
+    observed = torch.tensor([True, True, True, False])[None, :, None]
+    weight, bias = model.values.weight.detach().tolist(), model.values.bias.detach().tolist()
+    spread = np.std([3.0, 7.0, 5.0])
+    changes = np.array([-2.0, 2.0, 0.0, 0.0]) / spread
+    expected = [5 + spread * (np.dot(weight[h], changes) + bias[h]) for h in range(2)]
+    assert forecast(model, context, observed, horizon=2)[0, :, 0, 1].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("length", [3, 40])
+def test_dlinear_maps_trend_and_remainder_apart(length):
+    model = build("dlinear", scaling="standard", head="point", length=length, horizon=2)
+    x = np.random.default_rng(0).normal(10, 2, length)
+    context = torch.from_numpy(x).float()[None, :, None]
+    z = (x - x.mean()) / x.std()
+    trend = [np.mean([z[min(max(i + k, 0), length - 1)] for k in range(-12, 13)]) for i in range(length)]
+    parts = {name: part.detach().double().numpy() for name, part in model.named_parameters()}
+    expected = parts["trend.weight"] @ trend + parts["trend.bias"] + parts["values.weight"] @ (z - trend) + parts["values.bias"]
+    raw = raw_outputs(model, context, torch.ones_like(context, dtype=torch.bool), horizon=2)
+    np.testing.assert_allclose(raw[0, :, 0, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_spread_of_a_linear_model_is_free_per_step_and_alike_for_all_windows(kind):
+    model = build("nlinear", head=kind)
+    context, observed, _ = window()
+    raw = raw_outputs(model, context, observed)
+    others = torch.cat([raw[..., : model.head.location], raw[..., model.head.location + 1 :]], dim=-1)
+    assert others.shape[-1] == NUM_RAW[kind] - 1
+    assert (others == others[:1]).all()
+    assert kind == "point" or differs(others[:, 0], others[:, 1])
+    assert differs(raw[0, :, 0, model.head.location], raw[1, :, 0, model.head.location])
+
+
+def test_a_linear_model_begins_without_features_and_with_the_spread_of_a_head():
+    with torch.random.fork_rng(devices=[]):
+        model = MODELS["linear"](LinearConfig(head="quantile"), num_features=2, context_length=9, horizon=3, levels=LEVELS)
+    assert not model.features.weight.any()
+    assert not model.others.any()
+    assert model.values.weight.abs().max() <= 1 / 3  # uniform in +- 1 / sqrt(9)
+
+
+@pytest.mark.parametrize("name", ["nlinear", "dlinear"])
+def test_a_linear_model_refuses_other_lengths_than_its_own(name):
+    model = build(name)
+    for length in (LENGTH - 1, LENGTH + 1):
+        with pytest.raises(ValueError, match=f"reads the {LENGTH} steps it was built for, not {length}"):
+            raw_outputs(model, *window(length=length)[:2])
+    with pytest.raises(ValueError, match=f"at most the {HORIZON} steps it was built for, not {HORIZON + 1}"):
+        raw_outputs(model, *window()[:2], horizon=HORIZON + 1)
+
+
+def test_a_kind_of_linear_model_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"model.kind='linear' is not known: choose one of nlinear, dlinear"):
+        LinearConfig(kind="linear")
