@@ -14,7 +14,7 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import Fitted
-from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, with_own_ids
+from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
 from tsattn.verdict import WORDS
 
 
@@ -27,8 +27,8 @@ class Forecaster:
 
     horizon: steps to forecast; None means one season, or 7. model: "auto", or an architecture ("encoder", "patch").
     context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else;
-    the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`, `verdict_`; after `predict`:
-    `data_findings_`; after `backtest`: `backtest_`.
+    the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`, `verdict_`, `verdict_windows_` (how
+    every rung did on each window of the verdict); after `predict`: `data_findings_`; after `backtest`: `backtest_`.
 
     >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
     >>> forecaster.predict()                                    # doctest: +SKIP
@@ -74,6 +74,7 @@ class Forecaster:
         self.read_, self.rows_, self.config_ = reading, rows, config
         self.fitted_: Fitted = fit.fitted
         self.findings_ = Findings([*frame.findings, *fit.findings])
+        self.verdict_windows_ = window_table(frame, fit.windows)
         return self
 
     def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:

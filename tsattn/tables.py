@@ -18,6 +18,7 @@ from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import Panel, make_panel
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
+from tsattn.ladder import Windows
 from tsattn.sizing import default_horizon, split_parts
 
 
@@ -136,6 +137,22 @@ def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]
     quantiles = [prediction.at(levels, level).ravel() for level in fitted.settings.quantiles]
     names = forecast_columns(fitted.settings.quantiles)[:-1]  # `model` is no number
     return dict(zip(names, [prediction.at(levels, 0.5).ravel(), prediction.mean.ravel(), *quantiles], strict=True))
+
+
+def window_table(frame: Frame, windows: Windows) -> pd.DataFrame:
+    """A row per verdict window: its series, the last time before it, the number of that cut-off, the error of every rung.
+
+    Errors are scaled absolute ones (MASE of this window), missing where it cannot be scored. The id column has the caller's
+    name, `unique_id` where there is none or where it is the name of another column.
+    """
+    rungs = list(windows.errors)
+    own = frame.names.id
+    name = "unique_id" if own is None or own in ("cutoff", "origin", *rungs) else own
+    sizes = frame.df.groupby("unique_id", sort=False).size()
+    rows = (np.cumsum(sizes.to_numpy()) - sizes.to_numpy())[windows.series] + windows.cut - 1
+    columns = {name: sizes.index.to_numpy(object)[windows.series], "cutoff": frame.df["ds"].iloc[rows].array}
+    table = pd.DataFrame({**columns, "origin": windows.origin, **windows.errors})
+    return table if name != own or frame.names.id_dtype is None else table.astype({name: frame.names.id_dtype})
 
 
 def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
