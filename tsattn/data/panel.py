@@ -13,6 +13,7 @@ from tsattn.data import calendar
 from tsattn.data.findings import DataError
 
 LARGEST = 1e150
+ELAPSED = "elapsed"  # a feature that counts the steps; the only one that is not in [-1, 1]
 
 if TYPE_CHECKING:
     from tsattn.data.frame import Frame
@@ -28,7 +29,7 @@ class Panel(NamedTuple):
     values: np.ndarray  # [T, V] float32, or float64 where that would lose digits; NaN is the only marker of a missing value
     indptr: np.ndarray  # [S + 1] int64
     start: np.ndarray  # [S] int64
-    calendar: np.ndarray  # [U, K] float32 in [-1, 1]; K may be 0
+    calendar: np.ndarray  # [U, K] float32 in [-1, 1] (but ELAPSED, which comes first); K may be 0
     freq: str
     ids: tuple[str, ...]  # [S]
     behind: np.ndarray  # [S] int64: rows between the end of the series and the latest end of all
@@ -141,6 +142,8 @@ def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -
         size = int((offset + lengths[members]).max())
         stamps = calendar.grid(first[[earliest]], np.array([size]), freq)
         start[members] = num_rows + offset
-        tables.append(calendar.features(stamps, features))
+        table = calendar.features(stamps, [name for name in features if name != ELAPSED])
+        elapsed = np.arange(size, dtype=np.float32)[:, None]
+        tables.append(np.concatenate([elapsed, table], axis=1) if ELAPSED in features else table)
         num_rows += size
     return start, np.concatenate(tables)
