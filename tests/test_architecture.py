@@ -228,21 +228,8 @@ def leaves(schema: type, prefix: str = ""):
             yield f"{prefix}{field.name}", value
 
 
-TEXT = "id time value weight sep decimal thousands encoding date_format tz count_per path sha256".split()
-    "id",
-    "time",
-    "value",
-    "weight",
-    "sep",
-    "decimal",
-    "thousands",
-    "encoding",
-    "date_format",
-    "tz",
-    "count_per",
-    "path",
-    "sha256",
-)
+TEXT = ("id", "time", "value", "weight", "sep", "decimal", "thousands", "encoding", "date_format", "tz")
+PLAIN = (*TEXT, "count_per", "path", "sha256", "input", "future", "output", "load", "plot")
 NEEDS = {"model.d_model": 8, "quantiles": [0.25, 0.5], "values": [1.5, 2.5]}  # what fits the other changed fields
 
 
@@ -257,7 +244,7 @@ def other_than(name: str, value: object) -> object:
     if isinstance(value, float):
         return value / 2 + 0.125
     if value is None:
-        return "x y" if name.split(".")[-1] in (*TEXT, "input", "future", "output", "load", "plot") else 4
+        return "x y" if name.split(".")[-1] in PLAIN else 4
     return value
 
 
