@@ -1,4 +1,4 @@
-"""How good are long forecasts beside the published figures? The usual tables (ETT, exchange, illness), every test window counted.
+"""How good are long forecasts beside published figures? The usual tables (ETT, exchange, illness), every test window counted.
 
     python benchmarks/long_horizon.py --data ../shared/data                              all that is missing, resumable
     python benchmarks/long_horizon.py --data ../shared/data --datasets ETTh1 --models linear --horizons 96 --seeds 0
@@ -6,8 +6,8 @@
         --try model.dropout=0.3 trainer.learning_rate=0.001                              one trial, validation part only
 
 Each (dataset, horizon, model, seed) is one JSON in `benchmarks/results/long_horizon/`, computed once unless `--again` is given;
-the table in `benchmarks/README.md` and `table.csv` are made of these files. A trial is a line of `trials.csv` and never sees
-the test part. `benchmarks/peers/patchtst.py`, in an environment of its own, adds PatchTST of neuralforecast on the same windows.
+the table in `benchmarks/README.md` and `table.csv` are made of these files. A trial is a line of `trials.csv`, blind to the
+test part. `benchmarks/peers/patchtst.py`, in an environment of its own, adds PatchTST of neuralforecast on the same windows.
 
 Protocol: each variate is a series, z-scored with its mean and standard deviation over the train rows; windows of stride 1 whose
 contexts may reach into the part before; every window of the test part, sums and counts added and divided once.
@@ -40,7 +40,8 @@ from torch import Tensor, nn
 import tsattn
 from tsattn.config import MODEL_CONFIGS, ModelConfig, TrainerConfig
 from tsattn.data import calendar
-from tsattn.data.windows import Batch, PanelTensors, gather, windows_between
+from tsattn.data.panel import Panel
+from tsattn.data.windows import Batch, PanelTensors, gather, panel_tensors, windows_between
 from tsattn.fitted import Settings, build_network
 from tsattn.nn.heads import PointHead, masked_mean
 from tsattn.nn.scaling import Scale, last_observed, to_scaled
@@ -77,8 +78,8 @@ DATASETS = {
 TEST_WINDOWS = {("ETTh1", 96): 2785, ("ETTh2", 96): 2785, ("ETTh1", 720): 2161, ("ETTh2", 720): 2161, ("ETTm1", 96): 11425}
 UNTRAINED = ("repeat_last", "seasonal_naive")
 
-# Figures others have published for the same tables and look-backs, MSE/MAE at each horizon. They were read in the LaTeX table of
-# the FITS authors (PatchTST/42, NLinear: look-back 336; exchange: repeat-last of the LTSF-Linear authors), not run here.
+# Figures others have published for the same tables and look-backs, MSE/MAE at each horizon, not run here: PatchTST/42, NLinear
+# with look-back 336, repeat-last of the LTSF-Linear authors, all as copied in the LaTeX table of the FITS authors.
 PUBLISHED = {
     ("ETTh1", "PatchTST/42"): "0.375/0.399 0.414/0.421 0.431/0.436 0.449/0.466",
     ("ETTh1", "NLinear"): "0.374/0.394 0.408/0.415 0.429/0.427 0.440/0.453",
@@ -89,7 +90,7 @@ PUBLISHED = {
     ("exchange", "repeat-last"): "0.081/0.196 0.167/0.289 0.305/0.396 0.823/0.681",
 }
 
-# What each trained model is trained with; "*" holds for all datasets. Found on validation parts (trials.csv), never on a test part.
+# What each model is trained with; "*" holds for all datasets. Found on validation parts (trials.csv), never on a test part.
 CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "linear": {
         "*": {
@@ -156,15 +157,18 @@ def make_table(name: str, values: np.ndarray, parts: tuple[int, int, int], *, fe
     known = values[:train_rows]
     z = (values - known.mean(0)) / known.std(0)
     num_variates = z.shape[1]
-    begin = torch.arange(num_variates) * test
-    panel = PanelTensors(
-        torch.from_numpy(z.T.reshape(-1, 1).astype(np.float32)),
-        begin,
-        begin + train_rows,
-        torch.zeros(num_variates, dtype=torch.int64),
-        torch.zeros(1, 0) if features is None else torch.from_numpy(features[:test]),
+    no_rows = np.zeros(num_variates, dtype=np.int64)
+    ids = tuple(str(v) for v in range(num_variates))
+    panel = Panel(
+        values=z.T.reshape(-1, 1).astype(np.float32),
+        indptr=np.arange(num_variates + 1) * test,
+        start=no_rows,
+        calendar=np.zeros((1, 0), np.float32) if features is None else features[:test],
+        freq="",
+        ids=ids,
+        behind=no_rows,
     )
-    return Table(name, panel, *parts, tuple(str(v) for v in range(num_variates)))
+    return Table(name, panel_tensors(panel, no_rows + train_rows), *parts, ids)
 
 
 def read_table(data: Path, name: str, *, features: bool) -> Table:
@@ -198,7 +202,8 @@ def errors(forecast: Forecast, table: Table, cuts: np.ndarray, *, lookback: int,
     square, absolute, count = 0.0, 0.0, 0
     for s, c in zip(series.split(batch), cut.split(batch), strict=True):
         windows = gather(table.until(table.test), s, c, context_length=lookback, horizon=horizon)
-        assert bool(windows.target_observed.all()) and bool(windows.observed.all())
+        assert bool(windows.target_observed.all())
+        assert bool(windows.observed.all())
         error = forecast(windows) - windows.target.double()
         square += float(error.square().sum())
         absolute += float(error.abs().sum())
