@@ -101,6 +101,30 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert not torch.equal(streamed[0][1], BatchStream(windows, 16, 8).batch(0)[1])
 
 
+def drawn_series(windows, chances) -> np.ndarray:
+    stream = BatchStream(windows, 200, 0, chances)
+    return np.concatenate([stream.batch(step)[0].numpy() for step in range(100)])
+
+
+def test_sampling_by_series_draws_long_and_short_ones_alike():
+    windows = windows_between(np.array([1, 5, 2, 0]), np.array([30, 4, 2, 8]))  # 30, 0, 1 and 9 windows
+    share = np.bincount(drawn_series(windows, fit.chances_of(windows, "series", None)), minlength=4) / 20_000
+    np.testing.assert_allclose(share, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.015)
+
+
+def test_weights_multiply_the_chance_of_a_series():
+    windows = windows_between(np.array([1, 5, 2, 0]), np.array([30, 4, 2, 8]))
+    weights = np.array([1.0, 9.0, 4.0, 2.0])
+    by_window = np.bincount(drawn_series(windows, fit.chances_of(windows, "window", weights)), minlength=4) / 20_000
+    np.testing.assert_allclose(by_window, np.array([30, 0, 4, 18]) / 52, atol=0.015)
+    by_series = np.bincount(drawn_series(windows, fit.chances_of(windows, "series", weights)), minlength=4) / 20_000
+    np.testing.assert_allclose(by_series, np.array([1, 0, 4, 2]) / 7, atol=0.015)
+    stream = BatchStream(windows, 500, 0, fit.chances_of(windows, "series", weights))
+    series, cut = stream.batch(3)
+    assert set(cut[series == 3].tolist()) == set(range(9))
+    assert fit.chances_of(windows, "window", None) is None
+
+
 def test_windows_are_drawn_uniformly_over_long_and_short_series():
     windows = windows_between(np.array([1, 5, 2, 0]), np.array([30, 4, 2, 8]))  # 30, 0, 1 and 9 windows
     stream = BatchStream(windows, 100, 0)

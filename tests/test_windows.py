@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsattn.data.windows import gather, panel_tensors, windows_between
+from tsattn.data.panel import features_at_end, select, take_rows
+from tsattn.data.windows import dates_between, gather, panel_tensors, windows_between
 
 CONTEXT, HORIZON = 5, 3
 
@@ -106,3 +107,97 @@ def test_no_target_of_a_window_crosses_the_end_it_was_given(pairs, horizon):
     assert windows.total == sum(max(0, int(e) - horizon) for e in end)
     assert (cut + horizon <= end[series]).all()
     assert (cut >= 1).all()
+
+
+# ---- covariates --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def panel_with_covariates(ragged_panel):
+    """Three covariates, the second known ahead, with HORIZON rows after the end of each series."""
+    lengths = ragged_panel.lengths + HORIZON
+    table = np.random.default_rng(1).normal(size=(lengths.sum(), 3)).astype(np.float32)
+    start = np.cumsum(lengths) - lengths
+    return ragged_panel._replace(covariates=table, covariate_start=start, known_ahead=np.array([False, True, False]))
+
+
+def loop_covariates(panel, series, cut):
+    """Covariates of the rows around a cut, one by one: nothing before the first row, nothing ahead that is not known."""
+    found = np.zeros((CONTEXT + HORIZON, 3), np.float32)
+    for place, row in enumerate(range(cut - CONTEXT, cut + HORIZON)):
+        for column in range(3):
+            if row >= 0 and (row < cut or column == 1):
+                found[place, column] = panel.covariates[panel.covariate_start[series] + row, column]
+    return found
+
+
+def test_covariates_follow_the_calendar_and_end_at_the_cut_unless_known_ahead(panel_with_covariates):
+    panel = panel_with_covariates
+    pairs = [(s, cut) for s in range(4) for cut in range(panel.lengths[s] + 1)]
+    series, cut = (torch.tensor(part) for part in zip(*pairs, strict=True))
+    batch = gather(panel_tensors(panel), series, cut, context_length=CONTEXT, horizon=HORIZON)
+    assert batch.features is not None
+    assert batch.features.shape[2] == panel.num_features == 6
+    for b, (s, c) in enumerate(pairs):
+        np.testing.assert_array_equal(batch.features[b, :, 3:].numpy(), loop_covariates(panel, s, c))
+        np.testing.assert_array_equal(batch.features[b, :, :3].numpy(), loop_window(panel, s, c, panel.lengths[s])[2])
+
+
+def test_a_forecast_from_the_end_sees_the_features_of_a_window_cut_there(panel_with_covariates):
+    panel = panel_with_covariates
+    at_end = features_at_end(panel, CONTEXT, HORIZON)
+    series = torch.arange(4)
+    batch = gather(panel_tensors(panel), series, torch.from_numpy(panel.lengths), context_length=CONTEXT, horizon=HORIZON)
+    assert at_end is not None
+    assert batch.features is not None
+    np.testing.assert_array_equal(at_end, batch.features.numpy())
+
+
+def test_what_a_past_covariate_holds_after_the_cut_reaches_nothing(panel_with_covariates):
+    panel, cut = panel_with_covariates, 6
+    poisoned = panel.covariates.copy()
+    poisoned[panel.covariate_start[0] + cut : panel.covariate_start[1], [0, 2]] = 1e9
+    where = {"context_length": CONTEXT, "horizon": HORIZON}
+    one, other = (
+        gather(panel_tensors(p), torch.tensor([0]), torch.tensor([cut]), **where)
+        for p in (panel, panel._replace(covariates=poisoned))
+    )
+    assert torch.equal(one.features, other.features)
+    later = gather(panel_tensors(panel._replace(covariates=poisoned)), torch.tensor([0]), torch.tensor([cut + 1]), **where)
+    assert later.features.max() == 1e9  # one step on it is history
+
+
+def test_cutting_and_choosing_series_keeps_their_covariates(panel_with_covariates):
+    panel = panel_with_covariates
+    cut = take_rows(panel, np.array([2, 0, 0, 3]), panel.lengths)
+    chosen = select(cut, np.array([3, 0]))
+    before, after = features_at_end(panel, 2, HORIZON), features_at_end(chosen, 2, HORIZON)
+    np.testing.assert_array_equal(after, before[[3, 0]])
+
+
+# ---- series together ---------------------------------------------------------------------------------------------------
+
+
+def test_series_together_are_cut_at_the_same_date(ragged_panel):
+    single = ragged_panel._replace(values=ragged_panel.values[:, :1])
+    offset = single.lengths.max() - single.lengths  # all end at the same date
+    windows = dates_between(np.array([2, 1, 1, 2]), single.lengths - HORIZON, offset)
+    dates = [date for date in range(14) if any(2 <= date - offset[s] <= single.lengths[s] - HORIZON for s in (0, 3))]
+    assert windows.total == len(dates)
+    series, cut = windows.locate(np.arange(windows.total))
+    assert series.shape == cut.shape == (len(dates), 4)
+    where = {"context_length": CONTEXT, "horizon": HORIZON}
+    joint = gather(panel_tensors(single), torch.from_numpy(series), torch.from_numpy(cut), **where)
+    for b, date in enumerate(dates):
+        for s in range(4):
+            values, observed, _ = loop_window(single, s, date - offset[s], single.lengths[s])
+            np.testing.assert_array_equal(torch.cat([joint.context[b], joint.target[b]])[:, s].numpy(), values[:, 0])
+            seen = torch.cat([joint.observed[b], joint.target_observed[b]])[:, s]
+            np.testing.assert_array_equal(seen.numpy(), observed[:, 0])
+    first = gather(panel_tensors(single), torch.from_numpy(series[:, 0]), torch.from_numpy(cut[:, 0]), **where)
+    assert torch.equal(joint.features, first.features)
+
+
+def test_no_date_fits_where_every_series_is_too_short():
+    windows = dates_between(np.array([3, 3]), np.array([2, 0]), np.zeros(2, np.int64))
+    assert windows.total == 0
