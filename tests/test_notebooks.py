@@ -1,4 +1,4 @@
-"""Every notebook runs from its first cell to its last, with warnings as errors, and is kept without outputs."""
+"""Every notebook runs from its first cell to its last, with warnings as errors; 02 is kept with its outputs, to be read."""
 
 import copy
 import os
@@ -10,6 +10,7 @@ import pytest
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.stem[:2] != "02"]  # 02 opens tsattn.nn and keeps outputs
 FIRST = FOLDER / "01_first_forecast.ipynb"
+BY_HAND = FOLDER / "02_self_attention.ipynb"
 
 
 def read(path):
@@ -75,3 +76,11 @@ def test_the_first_one_runs_and_shows_two_tables_and_two_pictures(tmp_path):
     assert "Cannot judge" in printed["stdout"]
     assert printed["stderr"] == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_second_one_runs_as_it_is_stored(tmp_path):
+    stored = read(BY_HAND)
+    kinds, printed = shown(execute(stored, tmp_path))
+    assert kinds.count("image/png") == 4
+    assert printed == shown(stored)[1]
+    assert printed["stderr"] == ""
