@@ -10,20 +10,29 @@ import torch
 from safetensors.torch import load, save
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tsattn.config import ATTENTIONS, HEADS, POSITIONALS, SCALINGS, EncoderConfig
+from tsattn.config import HEADS, POSITIONALS, POSITIONS_OF, SCALINGS, EncoderConfig
 from tsattn.models import MODELS
 from tsattn.models.encoder import Encoder
-from tsattn.nn.scaling import fit_scale
+from tsattn.nn.tokens import to_patches
 
 LEVELS = [0.1, 0.5, 0.9]
 KINDS = [head for head in HEADS if head != "auto"]
 FEATURES = 2
 LENGTH, HORIZON = 20, 6
+PAIRS = [(attention, code) for attention, codes in POSITIONS_OF.items() for code in codes]
 
 
 def build(*, num_features=0, context_length=64, horizon=16, **changes):
     """A small encoder in evaluation mode whose random weights are large enough for every influence to show."""
-    sizes = {"patch_length": 4, "d_model": 16, "num_layers": 2, "num_heads": 2, "d_ff": 24, "head": "quantile", "dropout": 0.0}
+    sizes = {
+        "patch_length": 4,
+        "d_model": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "d_ff": 24,
+        "head": "quantile",
+        "positional": "rotary",
+    }
     config = EncoderConfig(**{**sizes, **changes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -103,24 +112,25 @@ def test_forecasts_of_degenerate_contexts_are_finite(kind, scaling):
 
 @pytest.mark.parametrize("name", ["encoder", "patch"])
 def test_every_named_model_is_built_from_its_configuration(name):
-    config = EncoderConfig(patch_length=2, d_model=8, num_layers=1, num_heads=1, d_ff=8, head="point")
+    config = EncoderConfig(patch_length=2, d_model=8, num_layers=1, num_heads=1, d_ff=8, head="point", positional="rotary")
     model = MODELS[name](config, num_features=0, context_length=8, horizon=4, levels=LEVELS).eval()
     context, observed, _ = window(length=8)
     assert forecast(model, context, observed, horizon=4).shape == (3, 4, 1, 3)
 
 
 def test_sizes_that_are_not_decided_are_refused():
-    with pytest.raises(ValueError, match="must be decided before it is built"):
-        Encoder(EncoderConfig(head="point"), num_features=0, context_length=8, horizon=4, levels=LEVELS)
+    sized = EncoderConfig(patch_length=2, d_model=8, num_layers=1, num_heads=1, d_ff=8, head="point")
+    for config in (EncoderConfig(head="point", positional="rotary"), sized):
+        with pytest.raises(ValueError, match="must be decided before it is built"):
+            Encoder(config, num_features=0, context_length=8, horizon=4, levels=LEVELS)
 
 
 # ---- what must have no influence ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("positional", POSITIONALS)
-@pytest.mark.parametrize("attention", ["full", "causal", "local"])
+@pytest.mark.parametrize(("attention", "positional"), PAIRS)
 @pytest.mark.parametrize("num_more", [1, 4, 11])
-def test_unobserved_steps_in_front_have_no_influence(positional, attention, num_more):
+def test_unobserved_steps_in_front_have_no_influence(attention, positional, num_more):
     model = build(num_features=FEATURES, positional=positional, attention=attention, attention_window=3)
     context, observed, features = window(length=18)
     expected = raw_outputs(model, context, observed, features)
@@ -140,7 +150,7 @@ def test_a_token_has_the_same_position_whatever_the_length_of_the_context(positi
     nothing = torch.zeros(1, 8, 1)
     raw_outputs(model, context, observed)
     raw_outputs(model, torch.cat([nothing, context], 1), torch.cat([nothing.bool(), observed], 1))
-    (short, _, short_angles), (long, _, long_angles) = codes
+    (short, _, (short_angles, _)), (long, _, (long_angles, _)) = codes
     assert (short.shape[1], long.shape[1]) == (6, 8)
     assert_same(long[:, 2:], short)
     assert differs(long[:, 1:-1], short)
@@ -197,14 +207,13 @@ def test_a_missing_value_within_a_patch_is_marked_and_a_patch_without_values_is_
     observed[:] = True
     observed[0, 4:8] = False  # the second of three patches
     observed[0, 11] = False
-    scale = fit_scale("standard", context, observed)
-    z, seen = model.patches(context, observed, scale)
-    tokens = model.embed(z, seen, None, HORIZON)
-    assert seen.any(-1).tolist() == [[True, False, True]]
-    at_the_mean = context.where(observed, scale.loc.float())
-    filled = model.embed(*model.patches(at_the_mean, torch.ones_like(observed), scale), None, HORIZON)
-    assert differs(tokens[:, 2], filled[:, 2])
-    assert_same(tokens[:, 0], filled[:, 0])
+    patches = to_patches(context, observed, scaling="standard", patch_length=4)
+    tokens = model.embedding(patches, None, HORIZON)
+    assert patches.z[0, 1].tolist() == [0.0] * 4
+    assert tokens.valid.tolist() == [[True, False, True, True, True]]
+    filled = model.embedding(patches._replace(seen=torch.ones_like(patches.seen)), None, HORIZON)
+    assert differs(tokens.x[:, 2], filled.x[:, 2])
+    assert torch.equal(tokens.x[:, 0], filled.x[:, 0])
 
 
 # ---- unit and origin ---------------------------------------------------------------------------------------------------
@@ -258,8 +267,8 @@ def test_with_full_attention_what_is_known_of_the_last_future_step_changes_the_f
     assert differs(before[:, :1], after[:, :1])
 
 
-def test_with_local_attention_one_layer_sees_only_tokens_within_the_window():
-    model = build(attention="local", attention_window=2, num_layers=1, num_features=FEATURES, patch_length=1)
+def test_with_local_attention_one_layer_sees_only_the_own_block_and_the_one_before():
+    model = build(attention="local", attention_window=4, num_layers=1, num_features=FEATURES, patch_length=1)
     torch.nn.init.zeros_(model.copy.key.weight)  # copying sees the whole context, whatever the blocks see: all alike here
     context, observed, features = window(length=10)
     observed[:] = True
@@ -269,7 +278,7 @@ def test_with_local_attention_one_layer_sees_only_tokens_within_the_window():
         changed[:, token] += 3.0
         result = raw_outputs(model, context, observed, changed)
         for step in range(HORIZON):
-            if abs(token - (10 + step)) <= 2:
+            if (10 + step) // 4 - token // 4 in (0, 1):  # 16 tokens: four blocks of 4
                 assert differs(result[:, step], expected[:, step])
             else:
                 assert torch.equal(result[:, step], expected[:, step])
@@ -323,20 +332,21 @@ def test_learned_positions_refuse_a_longer_context_and_a_longer_horizon_by_name(
     assert raw_outputs(model, context[:, :20], observed[:, :20], None, 8).shape[1] == 8
 
 
-@pytest.mark.parametrize("positional", ["none", "sinusoidal", "rotary"])
-def test_other_positions_take_any_length(positional):
-    model = build(positional=positional, context_length=20, horizon=8)
-    context, observed, _ = window(length=100)
-    assert raw_outputs(model, context, observed, None, 30).isfinite().all()
+@pytest.mark.parametrize(("attention", "positional"), [pair for pair in PAIRS if pair[1] != "learned"])
+def test_other_positions_take_any_length(attention, positional):
+    model = build(attention=attention, positional=positional, context_length=20, horizon=8, num_features=FEATURES)
+    context, observed, features = window(length=100, horizon=30)
+    assert raw_outputs(model, context, observed, features, 30).isfinite().all()
 
 
 @pytest.mark.parametrize("positional", POSITIONALS)
 def test_only_a_position_code_tells_the_order_of_the_patches(positional):
-    model = build(positional=positional, scaling="standard")
+    model = build(positional=positional, scaling="standard", num_features=int(positional == "calendar"))
     context, observed, _ = window(length=16)
+    time = torch.arange(16.0 + HORIZON).expand(3, -1)[..., None] if positional == "calendar" else None
     order = [*range(4, 12), *range(4), *range(12, 16)]  # the last patch, from which the forecast starts, stays the last
     swapped = context[:, order], observed[:, order]
-    one, other = raw_outputs(model, context, observed), raw_outputs(model, *swapped)
+    one, other = raw_outputs(model, context, observed, time), raw_outputs(model, *swapped, time)
     if positional == "none":
         assert_same(one, other)
     else:
@@ -355,9 +365,9 @@ def test_dropout_acts_in_training_only():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("positional", POSITIONALS)
-def test_gradients_reach_every_parameter(kind, positional):
-    model = build(head=kind, positional=positional, num_features=FEATURES).train()
+@pytest.mark.parametrize(("attention", "positional"), PAIRS)
+def test_gradients_reach_every_parameter(kind, attention, positional):
+    model = build(head=kind, attention=attention, positional=positional, num_features=FEATURES).train()
     context, observed, features = window()
     raw, scale = model(context, observed, features, HORIZON)
     target = context[:, :HORIZON].round()
@@ -396,10 +406,11 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     for n, position in enumerate(range(-4, 2)):
         if position < 0:
             token = (
-                weights["value_embedding.weight"] @ torch.tensor([float(z[n]), 1.0]).double() + weights["value_embedding.bias"]
+                weights["embedding.values.weight"] @ torch.tensor([float(z[n]), 1.0]).double()
+                + weights["embedding.values.bias"]
             )
         else:
-            token = weights["future_embedding"]
+            token = weights["embedding.future"]
         code = [(math.sin, math.cos)[i % 2](position / 10_000 ** (i // 2 * 2 / 16)) for i in range(16)]
         tokens.append(token + torch.tensor(code, dtype=torch.float64))
 
@@ -432,10 +443,9 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("positional", POSITIONALS)
+@pytest.mark.parametrize(("attention", "positional"), PAIRS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_forward_pass_never_waits_for_the_device(kind, positional, attention):
+def test_a_forward_pass_never_waits_for_the_device(kind, attention, positional):
     model = build(head=kind, positional=positional, attention=attention, num_features=FEATURES)
     context, observed, features = window()
     with NoWaiting(), torch.no_grad():

@@ -1,4 +1,4 @@
-"""The encoder block by hand, from its own weights."""
+"""Attention modules and blocks by hand, from their own weights, the textbook formula and torch.nn.MultiheadAttention."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import math
 import pytest
 import torch
 
-from tsattn.nn.attention import causal_mask
-from tsattn.nn.layers import EncoderBlock, FeedForward
+from tsattn.config import ATTENTIONS, POSITIONS_OF
+from tsattn.nn.attention import attention
+from tsattn.nn.layers import CrossAttention, DecoderBlock, EncoderBlock, FeedForward, SelfAttention
+from tsattn.nn.positional import Position, alibi, distances, rotary_angles
+
+BATCH, TOKENS = 2, 6
+VALID = torch.tensor([[True] * 6, [False, False, True, True, False, True]])
 
 
-@pytest.fixture
-def block():
+def seeded(make, *sizes, **settings):
+    """The module with weights of size one, in double precision and evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        block = EncoderBlock(d_model=4, num_heads=2, d_ff=6, dropout=0.5).double()
-        for parameter in block.parameters():
-            torch.nn.init.normal_(parameter)
-    return block.eval()
+        module = make(*sizes, **settings).double()
+        for parameter in module.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return module.eval()
 
 
-@pytest.fixture
-def x():
-    return torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+def random_tokens(num_tokens=TOKENS, width=8, seed=0):
+    return torch.randn(BATCH, num_tokens, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def by_hand_norm(x, norm):
@@ -37,26 +41,194 @@ def by_hand_feed_forward(x, layer):
     return gelu @ layer.narrow.weight.T + layer.narrow.bias
 
 
+def placed(attention, num_tokens, head_width=4, num_heads=2):
+    """A `Position` that this kind of attention can use."""
+    if "rotary" in POSITIONS_OF[attention]:
+        return Position(angles=rotary_angles(torch.arange(num_tokens), head_width))
+    return Position(bias=alibi(distances(num_tokens), num_heads))
+
+
+# ---- self-attention ----------------------------------------------------------------------------------------------------
+
+
+def test_one_head_without_output_projection_is_the_textbook_module():
+    x, module = random_tokens(width=5), seeded(SelfAttention, 5, 1)
+    w_q, w_k, w_v = module.qkv.weight.split(5)
+    q, k, v = x @ w_q.T, x @ w_k.T, x @ w_v.T  # (batch, length, dim)
+    expected = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(5), dim=-1) @ v
+    with torch.no_grad():
+        module.out.weight.copy_(torch.eye(5))
+    torch.testing.assert_close(module(x), expected)
+    torch.testing.assert_close(attention(*module.project(x))[:, 0], expected)
+
+
+@pytest.mark.parametrize("case", ["all keys", "some keys", "causal"])
+def test_self_attention_equals_multihead_attention_of_torch_with_the_same_weights(case):
+    module = seeded(SelfAttention, 8, 2, kind="causal" if case == "causal" else "full")
+    oracle = torch.nn.MultiheadAttention(8, 2, bias=False, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        oracle.in_proj_weight.copy_(module.qkv.weight)
+        oracle.out_proj.weight.copy_(module.out.weight)
+    x, valid = random_tokens(), VALID if case == "some keys" else None
+    forbidden = torch.ones(TOKENS, TOKENS, dtype=torch.bool).triu(1) if case == "causal" else None
+    expected, _ = oracle(x, x, x, key_padding_mask=None if valid is None else ~valid, attn_mask=forbidden)
+    torch.testing.assert_close(module(x, valid), expected)
+
+
+@pytest.mark.parametrize("changed", range(TOKENS))
+def test_with_causal_attention_a_token_changes_no_output_before_it(changed):
+    module, x = seeded(SelfAttention, 8, 2, kind="causal"), random_tokens()
+    perturbed = x.clone()
+    perturbed[:, changed] += 100.0
+    before, after = module(x), module(perturbed)
+    assert torch.equal(before[:, :changed], after[:, :changed])
+    assert (before[:, changed:] != after[:, changed:]).any(-1).all()
+
+
+@pytest.mark.parametrize("changed", range(TOKENS))
+def test_with_local_attention_a_token_changes_only_outputs_of_its_block_and_the_next(changed):
+    module, x = seeded(SelfAttention, 8, 2, kind="local", window=2), random_tokens()
+    perturbed = x.clone()
+    perturbed[:, changed] += 100.0
+    moved = (module(x) != module(perturbed)).any(-1)
+    for i in range(TOKENS):
+        assert moved[:, i].tolist() == [i // 2 - changed // 2 in (0, 1)] * BATCH
+
+
+@pytest.mark.parametrize("kind", ["full", "additive", "prob_sparse", "linear"])
+def test_without_position_code_a_permutation_of_the_tokens_permutes_the_outputs(kind):
+    module, x = seeded(SelfAttention, 8, 2, kind=kind), random_tokens()
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    torch.testing.assert_close(module(x[:, order]), module(x)[:, order])
+    position = placed(kind, TOKENS)
+    assert not torch.allclose(module(x[:, order], position=position), module(x, position=position)[:, order])
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_one_hot_values_give_the_weights_with_which_values_are_summed(kind):
+    module, x = seeded(SelfAttention, 8, 2, kind=kind, window=2), random_tokens()
+    q, k, v = module.project(x)
+    one_hot = torch.eye(TOKENS, dtype=torch.float64).expand(BATCH, 2, -1, -1)
+    weights = module.attend(q, k, one_hot, VALID)
+    torch.testing.assert_close(module.attend(q, k, v, VALID), weights @ v)
+    assert (weights[1, :, :, ~VALID[1]] == 0).all()
+    torch.testing.assert_close(weights[0].sum(-1), torch.ones(2, TOKENS, dtype=torch.float64))
+
+
+def test_a_width_that_heads_do_not_divide_and_an_unknown_kind_are_refused():
+    for module in (SelfAttention, CrossAttention):
+        with pytest.raises(ValueError, match="d_model=10 must be divisible by num_heads=3"):
+            module(10, 3)
+    with pytest.raises(ValueError, match=r"model.attention='sparse' is not known: choose one of full, causal"):
+        SelfAttention(8, 2, kind="sparse")
+
+
+# ---- cross-attention ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("valid", [None, VALID])
+def test_cross_attention_equals_multihead_attention_of_torch_with_the_same_weights(valid):
+    module = seeded(CrossAttention, 8, 2)
+    oracle = torch.nn.MultiheadAttention(8, 2, bias=False, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        oracle.in_proj_weight.copy_(torch.cat([module.query.weight, module.key_value.weight]))
+        oracle.out_proj.weight.copy_(module.out.weight)
+    x, memory = random_tokens(3, seed=1), random_tokens()
+    expected, _ = oracle(x, memory, memory, key_padding_mask=None if valid is None else ~valid)
+    torch.testing.assert_close(module(x, memory, valid), expected)
+
+
+@pytest.mark.parametrize("code", ["rotary", "alibi"])
+def test_cross_attention_of_the_last_tokens_to_the_others_is_that_part_of_self_attention(code):
+    """Memory and x of one token set, the memory alone being valid: positions are those of the whole set."""
+    whole = seeded(SelfAttention, 8, 2)
+    cross = seeded(CrossAttention, 8, 2)
+    with torch.no_grad():
+        w_q, w_k, w_v = whole.qkv.weight.split(8)
+        cross.query.weight.copy_(w_q)
+        cross.key_value.weight.copy_(torch.cat([w_k, w_v]))
+        cross.out.weight.copy_(whole.out.weight)
+    tokens = random_tokens(9)
+    angles, bias = Position(angles=rotary_angles(torch.arange(9), 4)), Position(bias=alibi(distances(9), 2))
+    position = angles if code == "rotary" else bias
+    memory_alone = torch.arange(9).expand(BATCH, -1) < 6
+    expected = whole(tokens, memory_alone, position)[:, 6:]
+    torch.testing.assert_close(cross(tokens[:, 6:], tokens[:, :6], None, position), expected)
+
+
+def test_a_memory_without_any_valid_token_adds_nothing():
+    module = seeded(CrossAttention, 8, 2)
+    nothing = torch.zeros(BATCH, TOKENS, dtype=torch.bool)
+    for position in (Position(), Position(bias=alibi(distances(TOKENS + 3), 2))):
+        assert (module(random_tokens(3), random_tokens(), nothing, position) == 0).all()
+
+
+# ---- blocks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def x():
+    return random_tokens(width=4)
+
+
+@pytest.fixture
+def block():
+    return seeded(EncoderBlock, 4, 2, 6, 0.5)
+
+
+@pytest.fixture
+def decoder():
+    return seeded(DecoderBlock, 4, 2, 6, 0.5)
+
+
 def test_feed_forward_equals_its_formula(block, x):
     torch.testing.assert_close(block.feed_forward(x), by_hand_feed_forward(x, block.feed_forward))
 
 
-@pytest.mark.parametrize("mask", [None, causal_mask(5)[None, None]])
-def test_the_block_adds_attention_and_feed_forward_of_the_normed_tokens(block, x, mask):
-    middle = x + block.attention(by_hand_norm(x, block.norm_attention), mask)
-    expected = middle + by_hand_feed_forward(by_hand_norm(middle, block.norm_feed_forward), block.feed_forward)
-    torch.testing.assert_close(block(x, mask), expected)
-
-
-def test_dropout_acts_in_training_only(block, x):
-    assert torch.equal(block(x), block(x))
-    block.train()
-    assert not torch.equal(block(x), block(x))
-
-
 def test_feed_forward_treats_every_token_alone(x):
-    layer = FeedForward(4, 8, dropout=0.0).double()
+    layer = seeded(FeedForward, 4, 8, 0.0)
     changed = x.clone()
     changed[:, 2] += 1
     moved = (layer(x) != layer(changed)).any(-1)
-    assert moved.tolist() == [[False, False, True, False, False]] * 2
+    assert moved.tolist() == [[False, False, True, False, False, False]] * 2
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("valid", [None, VALID])
+def test_the_block_adds_attention_and_feed_forward_of_the_normed_tokens(x, kind, valid):
+    block = seeded(EncoderBlock, 4, 2, 6, 0.5, kind=kind, window=2)
+    position = placed(kind, TOKENS, head_width=2)
+    middle = x + block.attention(by_hand_norm(x, block.norm_attention), valid, position)
+    expected = middle + by_hand_feed_forward(by_hand_norm(middle, block.norm_feed_forward), block.feed_forward)
+    torch.testing.assert_close(block(x, valid, position), expected)
+
+
+@pytest.mark.parametrize("valid", [None, VALID])
+def test_the_decoder_block_adds_causal_attention_attention_to_the_memory_and_feed_forward(decoder, x, valid):
+    memory = random_tokens(width=4, seed=2)
+    position = Position(angles=rotary_angles(torch.arange(2 * TOKENS), 2))
+    causal = seeded(SelfAttention, 4, 2, kind="causal")
+    causal.load_state_dict(decoder.attention.state_dict())
+    own = Position(angles=rotary_angles(torch.arange(TOKENS), 2))  # only differences of positions matter
+    first = x + causal(by_hand_norm(x, decoder.norm_attention), valid, own)
+    middle = first + decoder.cross(by_hand_norm(first, decoder.norm_cross), memory, VALID, position)
+    expected = middle + by_hand_feed_forward(by_hand_norm(middle, decoder.norm_feed_forward), decoder.feed_forward)
+    torch.testing.assert_close(decoder(x, memory, valid, VALID, position), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_in_the_decoder_block_nothing_comes_from_later_tokens_and_nothing_from_hidden_ones(decoder, x):
+    memory = random_tokens(width=4, seed=2)
+    later, hidden = x.clone(), memory.clone()
+    later[:, 4:] += 1
+    hidden[~VALID] = 1e6
+    expected = decoder(x, memory, None, VALID)
+    assert torch.equal(decoder(later, memory, None, VALID)[:, :4], expected[:, :4])
+    assert torch.equal(decoder(x, hidden, None, VALID), expected)
+    assert not torch.allclose(decoder(x, hidden), expected)
+
+
+def test_dropout_acts_in_training_only(block, decoder, x):
+    for module, given in ((block, (x,)), (decoder, (x, x))):
+        assert torch.equal(module(*given), module(*given))
+        module.train()
+        assert not torch.equal(module(*given), module(*given))

@@ -1,6 +1,9 @@
-"""Scaled dot-product self-attention with many heads (Vaswani et al. 2017, section 3.2).
+"""Attention that scores every pair of tokens. Cheaper kinds are in `tsattn.nn.efficient`.
 
-Letters: B batch, N tokens, D width, A heads, K = D / A head width. Masks are True where a key may be seen.
+Each kind is one function of queries, keys and values per head, of which keys are `valid`, and of a bias by distance (see
+`tsattn.nn.positional`). What an invalid key holds has no influence; a query without any key that it may see gives 0.
+Letters: B batch, N queries, M keys, A heads, K head width, W width of the values, T distances. Masks are True where a key may
+be seen.
 """
 
 from __future__ import annotations
@@ -9,25 +12,30 @@ import math
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import einsum, rearrange
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from tsattn.nn.positional import rotate
+from tsattn.nn.positional import expand_bias
 
 
 def attention(
     q: Float[Tensor, "B A N K"],
     k: Float[Tensor, "B A M K"],
-    v: Float[Tensor, "B A M K"],
+    v: Float[Tensor, "B A M W"],
     mask: Bool[Tensor, "#B #A #N M"] | None = None,
-) -> Float[Tensor, "B A N K"]:
-    """softmax(q k^T / sqrt(K)) v over the keys that `mask` allows (equation 1). Cost N M K; a query without any key gives 0.
+    bias: Float[Tensor, "#B #A #N M"] | None = None,
+) -> Float[Tensor, "B A N W"]:
+    """softmax(q k^T / sqrt(K) + bias) v over the keys that `mask` allows (Vaswani et al. 2017, equation 1).
 
-    There is no dropout on the weights: it forbids the fused kernels (a training step takes twice as
-    long on a CPU); blocks drop their outputs.
+    Cost N M K; memory N M, or N alone where a fused kernel serves, as it does without a bias that is learned. There is no
+    dropout on the weights: it forbids the fused kernels (a training step takes twice as long on a CPU); blocks drop their
+    outputs.
     """
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if bias is None:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    bias = bias.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias if mask is None else bias.masked_fill(~mask, -torch.inf))
 
 
 def attention_with_weights(
@@ -35,13 +43,21 @@ def attention_with_weights(
     k: Float[Tensor, "B A M K"],
     v: Float[Tensor, "B A M W"],
     mask: Bool[Tensor, "#B #A #N M"] | None = None,
+    bias: Float[Tensor, "#B #A #N M"] | None = None,
 ) -> tuple[Float[Tensor, "B A N W"], Float[Tensor, "B A N M"]]:
     """The same written out: the weighted sums and the weights, rows of which sum to 1 (to 0 for a query without any key)."""
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    scores = q @ rearrange(k, "b a m k -> b a k m") / math.sqrt(q.shape[-1])
+    weights = masked_softmax(scores if bias is None else scores + bias, mask)
+    return weights @ v, weights
+
+
+def masked_softmax(
+    scores: Float[Tensor, "B A N M"], mask: Bool[Tensor, "#B #A #N M"] | None = None
+) -> Float[Tensor, "B A N M"]:
+    """softmax over the keys that `mask` allows, 0 for all others and for a row without any."""
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    weights = torch.softmax(scores, dim=-1).nan_to_num(0.0)
-    return weights @ v, weights
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
 
 
 def causal_mask(num_tokens: int, device: torch.device | None = None) -> Bool[Tensor, "N N"]:
@@ -50,9 +66,10 @@ def causal_mask(num_tokens: int, device: torch.device | None = None) -> Bool[Ten
 
 
 def local_mask(num_tokens: int, window: int, device: torch.device | None = None) -> Bool[Tensor, "N N"]:
-    """Query i sees keys with |i - j| <= window."""
-    position = torch.arange(num_tokens, device=device)
-    return (position[:, None] - position).abs() <= window
+    """Query i sees the keys of its own block of `window` tokens and of the block before; the last token ends the last block."""
+    block = (torch.arange(num_tokens, device=device) + -num_tokens % window) // window
+    behind = block[:, None] - block
+    return (behind == 0) | (behind == 1)
 
 
 def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:
@@ -60,30 +77,49 @@ def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:
     return rearrange(valid, "b n -> b 1 1 n")
 
 
-class SelfAttention(nn.Module):
-    """Z = concat_a(softmax(Q_a K_a^T / sqrt(K)) V_a) W_o with Q, K, V = x W_q, x W_k, x W_v cut into heads."""
+def full(
+    q: Float[Tensor, "B A N K"],
+    k: Float[Tensor, "B A N K"],
+    v: Float[Tensor, "B A N W"],
+    valid: Bool[Tensor, "B N"] | None = None,
+    bias: Float[Tensor, "A T"] | None = None,
+) -> Float[Tensor, "B A N W"]:
+    """z_i = sum_j softmax_j(q_i . k_j / sqrt(K) + bias_{j - i}) v_j (Vaswani et al. 2017, eq. 1). Cost N^2 K, memory N^2."""
+    mask = None if valid is None else padding_mask(valid)
+    return attention(q, k, v, mask, None if bias is None else expand_bias(bias, q.shape[2], k.shape[2]))
 
-    def __init__(self, d_model: int, num_heads: int) -> None:
-        super().__init__()
-        if d_model % num_heads:
-            raise ValueError(f"d_model={d_model} must be divisible by num_heads={num_heads}")
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.out = nn.Linear(d_model, d_model, bias=False)
 
-    def project(
-        self, x: Float[Tensor, "B N D"], angles: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Float[Tensor, "B A N K"], Float[Tensor, "B A N K"], Float[Tensor, "B A N K"]]:
-        """Queries, keys and values per head; queries and keys turned by `angles` where a rotary code is used."""
-        q, k, v = rearrange(self.qkv(x), "b n (three a k) -> three b a n k", three=3, a=self.num_heads)
-        return (q, k, v) if angles is None else (rotate(q, angles), rotate(k, angles), v)
+def causal(
+    q: Float[Tensor, "B A N K"],
+    k: Float[Tensor, "B A N K"],
+    v: Float[Tensor, "B A N W"],
+    valid: Bool[Tensor, "B N"] | None = None,
+    bias: Float[Tensor, "A T"] | None = None,
+) -> Float[Tensor, "B A N W"]:
+    """`full` over keys j <= i alone (Vaswani et al. 2017, section 3.2.3). Cost N^2 K, memory N^2."""
+    if valid is None and bias is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = causal_mask(q.shape[2], q.device)[None, None]
+    if valid is not None:
+        mask = mask & padding_mask(valid)
+    return attention(q, k, v, mask, None if bias is None else expand_bias(bias, q.shape[2], k.shape[2]))
 
-    def forward(
-        self,
-        x: Float[Tensor, "B N D"],
-        mask: Bool[Tensor, "#B #A #N N"] | None = None,
-        angles: tuple[Tensor, Tensor] | None = None,
-    ) -> Float[Tensor, "B N D"]:
-        q, k, v = self.project(x, angles)
-        z = attention(q, k, v, mask)
-        return self.out(rearrange(z, "b a n k -> b n (a k)"))
+
+def additive(
+    q: Float[Tensor, "B A N K"],
+    k: Float[Tensor, "B A N K"],
+    v: Float[Tensor, "B A N W"],
+    valid: Bool[Tensor, "B N"] | None = None,
+    bias: Float[Tensor, "A T"] | None = None,
+    *,
+    weight: Float[Tensor, "A K"],
+) -> Float[Tensor, "B A N W"]:
+    """z_i = sum_j softmax_j(weight . tanh(q_i + k_j) + bias_{j - i}) v_j (Bahdanau et al. 2015, appendix A.1.2).
+
+    Cost N^2 K, and memory N^2 K too: the tanh of every pair is kept for the gradient. For short windows.
+    """
+    pairs = torch.tanh(rearrange(q, "b a n k -> b a n 1 k") + rearrange(k, "b a m k -> b a 1 m k"))
+    scores = einsum(pairs, weight, "b a n m k, a k -> b a n m")
+    if bias is not None:
+        scores = scores + expand_bias(bias, q.shape[2], k.shape[2])
+    return masked_softmax(scores, None if valid is None else padding_mask(valid)) @ v

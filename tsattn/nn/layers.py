@@ -1,11 +1,107 @@
-"""The block that encoders stack. Letters: B batch, N tokens, D width."""
+"""Attention modules and the blocks that models stack. Letters: B batch, N tokens, M tokens of a memory, D width, A heads."""
 
 from __future__ import annotations
 
+import math
+
+import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsattn.nn.attention import SelfAttention
+from tsattn.config import ATTENTIONS, check_choice
+from tsattn.nn.attention import additive, attention, causal, full, padding_mask
+from tsattn.nn.efficient import linear, local, prob_sparse
+from tsattn.nn.positional import UNPLACED, Position, expand_bias, rotate
+
+
+def check_heads(d_model: int, num_heads: int) -> None:
+    """Raise a `ValueError` unless the heads divide the width."""
+    if d_model % num_heads:
+        raise ValueError(f"d_model={d_model} must be divisible by num_heads={num_heads}")
+
+
+class SelfAttention(nn.Module):
+    """Z = concat_a(attend(Q_a, K_a, V_a)) W_o with Q, K, V = x W_q, x W_k, x W_v cut into heads (Vaswani et al. 2017, 3.2.2).
+
+    `kind` is one of `tsattn.config.ATTENTIONS`; `window` is the number of tokens per block of kind="local".
+    """
+
+    def __init__(self, d_model: int, num_heads: int, *, kind: str = "full", window: int = 32) -> None:
+        super().__init__()
+        check_heads(d_model, num_heads)
+        check_choice("model.attention", kind, ATTENTIONS)
+        self.num_heads, self.kind, self.window = num_heads, kind, window
+        self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.out = nn.Linear(d_model, d_model, bias=False)
+        self.score = None
+        if kind == "additive":
+            width = d_model // num_heads
+            self.score = nn.Parameter(torch.randn(num_heads, width) / math.sqrt(width))
+
+    def project(
+        self, x: Float[Tensor, "B N D"]
+    ) -> tuple[Float[Tensor, "B A N K"], Float[Tensor, "B A N K"], Float[Tensor, "B A N K"]]:
+        """Queries, keys and values per head."""
+        q, k, v = rearrange(self.qkv(x), "b n (three a k) -> three b a n k", three=3, a=self.num_heads)
+        return q, k, v
+
+    def attend(
+        self,
+        q: Float[Tensor, "B A N K"],
+        k: Float[Tensor, "B A N K"],
+        v: Float[Tensor, "B A N W"],
+        valid: Bool[Tensor, "B N"] | None = None,
+        position: Position = UNPLACED,
+    ) -> Float[Tensor, "B A N W"]:
+        """The function of this kind. It is linear in `v`: with one-hot values [B A N N] it gives the weights."""
+        if self.kind == "linear":
+            return linear(q, k, v, valid, position.angles)
+        if position.angles is not None:
+            q, k = rotate(q, position.angles), rotate(k, position.angles)
+        if self.kind == "local":
+            return local(q, k, v, valid, position.bias, window=self.window)
+        if self.score is not None:
+            return additive(q, k, v, valid, position.bias, weight=self.score)
+        return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[self.kind](q, k, v, valid, position.bias)
+
+    def forward(
+        self, x: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None = None, position: Position = UNPLACED
+    ) -> Float[Tensor, "B N D"]:
+        return self.out(rearrange(self.attend(*self.project(x), valid, position), "b a n k -> b n (a k)"))
+
+
+class CrossAttention(nn.Module):
+    """Each token of x attends to a memory: queries x W_q, keys and values memory W_k, memory W_v (Vaswani et al. 2017, 3.2.3).
+
+    Scaled dot products of all pairs: cost N M K.
+    """
+
+    def __init__(self, d_model: int, num_heads: int) -> None:
+        super().__init__()
+        check_heads(d_model, num_heads)
+        self.num_heads = num_heads
+        self.query = nn.Linear(d_model, d_model, bias=False)
+        self.key_value = nn.Linear(d_model, 2 * d_model, bias=False)
+        self.out = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B N D"],
+        memory: Float[Tensor, "B M D"],
+        valid: Bool[Tensor, "B M"] | None = None,
+        position: Position = UNPLACED,
+    ) -> Float[Tensor, "B N D"]:
+        """`valid` says which tokens of the memory may be seen; `position` is that of the memory followed by x."""
+        q = rearrange(self.query(x), "b n (a k) -> b a n k", a=self.num_heads)
+        k, v = rearrange(self.key_value(memory), "b m (two a k) -> two b a m k", two=2, a=self.num_heads)
+        num_queries, num_keys = q.shape[2], k.shape[2]
+        queries, keys = position.last(num_queries).angles, position.first(num_keys).angles
+        if queries is not None and keys is not None:
+            q, k = rotate(q, queries), rotate(k, keys)
+        bias = None if position.bias is None else expand_bias(position.bias, num_queries, num_keys, ahead=num_keys)
+        z = attention(q, k, v, None if valid is None else padding_mask(valid), bias)
+        return self.out(rearrange(z, "b a n k -> b n (a k)"))
 
 
 class FeedForward(nn.Module):
@@ -25,10 +121,35 @@ class FeedForward(nn.Module):
 class EncoderBlock(nn.Module):
     """x + attention(norm(x)), then x + feed_forward(norm(x)): pre-norm (Xiong et al. 2020) trains without long warm-up."""
 
+    def __init__(
+        self, d_model: int, num_heads: int, d_ff: int, dropout: float, *, kind: str = "full", window: int = 32
+    ) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(d_model)
+        self.attention = SelfAttention(d_model, num_heads, kind=kind, window=window)
+        self.norm_feed_forward = nn.LayerNorm(d_model)
+        self.feed_forward = FeedForward(d_model, d_ff, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None = None, position: Position = UNPLACED
+    ) -> Float[Tensor, "B N D"]:
+        x = x + self.dropout(self.attention(self.norm_attention(x), valid, position))
+        return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
+
+
+class DecoderBlock(nn.Module):
+    """Causal attention among the tokens of x, attention to a memory, feed-forward; each x + part(norm(x)), as in the encoder.
+
+    Vaswani et al. 2017, section 3.1, with the norm first. The memory comes normed out of the encoder.
+    """
+
     def __init__(self, d_model: int, num_heads: int, d_ff: int, dropout: float) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(d_model)
-        self.attention = SelfAttention(d_model, num_heads)
+        self.attention = SelfAttention(d_model, num_heads, kind="causal")
+        self.norm_cross = nn.LayerNorm(d_model)
+        self.cross = CrossAttention(d_model, num_heads)
         self.norm_feed_forward = nn.LayerNorm(d_model)
         self.feed_forward = FeedForward(d_model, d_ff, dropout)
         self.dropout = nn.Dropout(dropout)
@@ -36,8 +157,12 @@ class EncoderBlock(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B N D"],
-        mask: Bool[Tensor, "#B #A #N N"] | None = None,
-        angles: tuple[Tensor, Tensor] | None = None,
+        memory: Float[Tensor, "B M D"],
+        valid: Bool[Tensor, "B N"] | None = None,
+        valid_memory: Bool[Tensor, "B M"] | None = None,
+        position: Position = UNPLACED,
     ) -> Float[Tensor, "B N D"]:
-        x = x + self.dropout(self.attention(self.norm_attention(x), mask, angles))
+        """`valid` of the tokens of x, `valid_memory` of the memory; `position` is that of the memory followed by x."""
+        x = x + self.dropout(self.attention(self.norm_attention(x), valid, position.last(x.shape[1])))
+        x = x + self.dropout(self.cross(self.norm_cross(x), memory, valid_memory, position))
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))

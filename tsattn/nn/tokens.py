@@ -1,0 +1,122 @@
+"""From a window to tokens and from tokens to a forecast: what every architecture of patches shares.
+
+Letters: B batch, L context, H horizon, V variates, C features, P patch length, D width, R raw outputs per step; N tokens of the
+context, F of the future, NF of both. Variates are rows of a batch from here on: BV.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tsattn.nn.copying import CopyAttention
+from tsattn.nn.heads import Head
+from tsattn.nn.positional import Position, PositionCode
+from tsattn.nn.scaling import Scale, fit_scale, last_observed, to_scaled
+
+
+class Patches(NamedTuple):
+    """A context in scaled units, a row per window and variate, cut so that the last value ends the last patch."""
+
+    z: Float[Tensor, "BV N P"]  # 0 where missing
+    seen: Bool[Tensor, "BV N P"]  # what was observed
+    last: Float[Tensor, " BV"]  # the last observed value
+    scale: Scale  # leads back to the units of the series
+
+
+class Tokens(NamedTuple):
+    """What a stack of blocks reads: context tokens, then future tokens."""
+
+    x: Float[Tensor, "BV NF D"]
+    valid: Bool[Tensor, "BV NF"]  # False for context tokens without an observed value
+    position: Position
+
+
+def to_patches(context: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L V"], *, scaling: str, patch_length: int) -> Patches:
+    """The context scaled by its own statistics and cut into patches of `patch_length` steps."""
+    scale = fit_scale(scaling, context, observed)
+    scaled = to_scaled(context, scale)
+    left = -context.shape[1] % patch_length
+    z, seen = (F.pad(part, (0, 0, left, 0)) for part in (torch.where(observed, scaled, 0.0), observed))
+    z, seen = (rearrange(part, "b (n p) v -> (b v) n p", p=patch_length) for part in (z, seen))
+    return Patches(z, seen, rearrange(last_observed(scaled, observed), "b 1 v -> (b v)"), scale)
+
+
+def by_token(features: Float[Tensor, "B LH C"], seen: Bool[Tensor, "BV N P"], num_future: int) -> Float[Tensor, "BV NF P C"]:
+    """Features of each step of each token, for every variate; 0 for steps before the context and after the horizon."""
+    patch = seen.shape[2]
+    left = seen.shape[1] * patch + num_future - features.shape[1]
+    known = F.pad(features, (0, 0, left, -num_future % patch))
+    return repeat(known, "b (n p) c -> (b v) n p c", p=patch, v=len(seen) // len(features))
+
+
+def elapsed_time(time: Float[Tensor, "B LH"], seen: Bool[Tensor, "BV N P"], num_future: int) -> Float[Tensor, "BV NF"]:
+    """Mean time of the observed steps of each context token and of the steps of each future token, since the first future step.
+
+    A token without such a step gets 0; it is hidden from attention.
+    """
+    since = by_token((time - time[:, -num_future, None])[..., None], seen, num_future)[..., 0]
+    num_future_tokens, patch = since.shape[1] - seen.shape[1], seen.shape[2]
+    future = torch.arange(num_future_tokens * patch, device=seen.device) < num_future
+    counted = torch.cat([seen, repeat(future, "(f p) -> b f p", b=len(seen), p=patch)], dim=1)
+    return torch.where(counted, since, 0.0).sum(-1) / counted.sum(-1).clamp(min=1)
+
+
+class TokenEmbedding(nn.Module):
+    """Tokens of width D: a map of the values of a patch and of which were observed, or one learned vector for every future
+    patch (Devlin et al. 2019), plus a map of the features of its steps, plus the position code.
+
+    With positional=calendar the first feature is the time of each step, counted in steps from anywhere, and only the others
+    are mapped: series with irregular or absent rows.
+    """
+
+    def __init__(self, d_model: int, patch_length: int, *, num_features: int, position: PositionCode) -> None:
+        super().__init__()
+        self.calendar = position.kind == "calendar"
+        if self.calendar and num_features < 1:
+            raise ValueError("model.positional=calendar needs a first feature that holds the time of each step, in steps")
+        num_mapped = num_features - self.calendar
+        self.num_features = num_features
+        self.values = nn.Linear(2 * patch_length, d_model)
+        self.features = nn.Linear(patch_length * num_mapped, d_model, bias=False) if num_mapped else None
+        self.future = nn.Parameter(torch.randn(d_model) * 0.02)
+        self.position = position
+
+    def forward(self, patches: Patches, features: Float[Tensor, "B LH C"] | None, num_future: int) -> Tokens:
+        """Context and future tokens. Steps before the first observed one count as padding: their features are left out."""
+        z, seen = patches.z, patches.seen
+        if self.num_features and features is None:
+            raise ValueError("this model was trained with calendar features and needs them")
+        num_future_tokens = math.ceil(num_future / z.shape[2])
+        past = self.values(torch.cat([z, seen.to(z.dtype)], dim=-1))
+        x = torch.cat([past, self.future.expand(len(past), num_future_tokens, -1).to(past.dtype)], dim=1)
+        elapsed = None
+        if self.calendar and features is not None:
+            elapsed = elapsed_time(features[..., 0], seen, num_future)
+            features = features[..., 1:]
+        if self.features is not None and features is not None:
+            begun = rearrange(rearrange(seen, "b n p -> b (n p)").cumsum(1) > 0, "b (n p) -> b n p 1", p=z.shape[2])
+            begun = F.pad(begun, (0, 0, 0, 0, 0, num_future_tokens), value=True)
+            x = x + self.features(rearrange(by_token(features, seen, num_future) * begun, "b n p c -> b n (p c)"))
+        x, position = self.position(x, num_future_tokens, elapsed)
+        return Tokens(x, F.pad(seen.any(-1), (0, num_future_tokens), value=True), position)
+
+
+def read_future(
+    x: Float[Tensor, "BV NF D"], patches: Patches, position: Position, *, head: Head, copy: CopyAttention
+) -> Float[Tensor, "B H V R"]:
+    """Raw outputs of the head for each future step, to whose location the copies of past values are added."""
+    num_variates = patches.scale.loc.shape[2]
+    with torch.autocast(x.device.type, enabled=False):  # what is forecast is not rounded to half precision
+        x = x.float()
+        raw = head(rearrange(x[:, patches.z.shape[1] :], "(b v) n d -> b v n d", v=num_variates))
+        copied = copy(x, patches.z, patches.seen, patches.last, position.angles)
+        copied = rearrange(copied, "(b v) n p -> b (n p) v 1", v=num_variates)
+        before, location, after = raw.tensor_split((head.location, head.location + 1), dim=-1)
+        return torch.cat([before, location + copied, after], dim=-1)
