@@ -12,7 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsattn.config import EncoderConfig, FitConfig, LinearConfig, PatchConfig, ReadConfig, TrainerConfig
+    from tsattn.config import (
+        EncoderConfig,
+        EncoderDecoderConfig,
+        FitConfig,
+        InvertedConfig,
+        LinearConfig,
+        LSTMConfig,
+        PatchConfig,
+        ReadConfig,
+        TrainerConfig,
+    )
     from tsattn.data.findings import DataError, Finding
     from tsattn.forecaster import Forecaster, NotFittedError
     from tsattn.store import ModelFolderError
@@ -24,6 +34,9 @@ _WHERE = {
     "FitConfig": "tsattn.config",
     "EncoderConfig": "tsattn.config",
     "PatchConfig": "tsattn.config",
+    "EncoderDecoderConfig": "tsattn.config",
+    "InvertedConfig": "tsattn.config",
+    "LSTMConfig": "tsattn.config",
     "LinearConfig": "tsattn.config",
     "TrainerConfig": "tsattn.config",
     "ReadConfig": "tsattn.config",
@@ -36,9 +49,12 @@ _WHERE = {
 __all__ = [
     "DataError",
     "EncoderConfig",
+    "EncoderDecoderConfig",
     "Finding",
     "FitConfig",
     "Forecaster",
+    "InvertedConfig",
+    "LSTMConfig",
     "LinearConfig",
     "ModelFolderError",
     "NotFittedError",

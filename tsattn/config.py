@@ -153,7 +153,65 @@ class LinearConfig(ModelConfig):
         check_choice("model.kind", self.kind, LINEAR_KINDS)
 
 
-MODEL_CONFIGS: dict[str, type[ModelConfig]] = {"encoder": EncoderConfig, "patch": PatchConfig, "linear": LinearConfig}
+@dataclass
+class LSTMConfig(ModelConfig):
+    """A recurrent net over the tokens of the encoder, for comparison (Hochreiter & Schmidhuber 1997)."""
+
+    name: str = "lstm"
+    patch_length: int | None = 1
+    d_model: int | None = None  # width of a token and of the state
+    num_layers: int | None = None
+    dropout: float = 0.0
+
+
+DECODINGS = ("parallel", "step")
+
+
+@dataclass
+class EncoderDecoderConfig(EncoderConfig):
+    """The original Transformer (Vaswani et al. 2017): `attention` is the encoder's, `num_layers` holds for each stack."""
+
+    name: str = "encoder_decoder"
+    decoding: str = "parallel"  # parallel: all steps at once | step: token by token, each median fed back
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model.decoding", self.decoding, DECODINGS)
+
+
+UNORDERED = ("full", "additive", "prob_sparse", "linear")  # attention that asks for no order of the tokens
+
+
+@dataclass
+class InvertedConfig(ModelConfig):
+    """A token per series, attention across series (iTransformer, Liu et al. 2024)."""
+
+    name: str = "inverted"
+    d_model: int | None = None
+    num_layers: int | None = None
+    num_heads: int | None = None
+    d_ff: int | None = None
+    dropout: float = 0.0
+    attention: str = "full"  # full | additive | prob_sparse | linear
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model.attention", self.attention, ATTENTIONS)
+        if self.attention not in UNORDERED:
+            raise ValueError(
+                f"model.attention={self.attention} goes by the order of tokens, and the tokens of model=inverted are series, "
+                f"which have none: choose one of {', '.join(UNORDERED)}"
+            )
+
+
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
+    "encoder": EncoderConfig,
+    "patch": PatchConfig,
+    "encoder_decoder": EncoderDecoderConfig,
+    "inverted": InvertedConfig,
+    "lstm": LSTMConfig,
+    "linear": LinearConfig,
+}
 
 
 @dataclass

@@ -61,6 +61,10 @@ class Head(nn.Module):
         """Expected value in units of the series, float64."""
         raise NotImplementedError
 
+    def centre(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
+        """Where the distribution lies, in scaled units: its median, or what stands in for it. Calibration does not move it."""
+        return raw[..., self.location]
+
     def calibrate(
         self, raw: Float[Tensor, "B H V R"], target: Float[Tensor, "B H V"], observed: Bool[Tensor, "B H V"], scale: Scale
     ) -> None:
@@ -170,6 +174,10 @@ class NegativeBinomialHead(WidenedHead):
 
     def mean(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         return self.parameters_of(raw, scale)[0]
+
+    def centre(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
+        """The mean, whose gradient is known; the median is a whole number."""
+        return to_scaled(self.parameters_of(raw, scale)[0], scale)
 
 
 class PointHead(Head):

@@ -48,13 +48,17 @@ class ForecastModule(pl.LightningModule):
         self.seconds[phase] += now - self.clock
         self.clock = now
 
-    def gather(self, windows: tuple[Int[Tensor, " B"], Int[Tensor, " B"]], panel: PanelTensors) -> Batch:
+    def gather(self, windows: tuple[Int[Tensor, " *BV"], Int[Tensor, " *BV"]], panel: PanelTensors) -> Batch:
         """The windows (series, cut) of `panel`."""
         return gather(panel, *windows, context_length=self.context_length, horizon=self.horizon)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """Mean loss of the observed targets."""
-        raw, scale = self.model(batch.context, batch.observed, batch.features, self.horizon)
+        """Mean loss of the observed targets, which a model with a `forward_training` is shown while it trains."""
+        given = (batch.context, batch.observed, batch.features)
+        if self.model.training and hasattr(self.model, "forward_training"):
+            raw, scale = self.model.forward_training(*given, batch.target, batch.target_observed)
+        else:
+            raw, scale = self.model(*given, self.horizon)
         return self.model.head.loss(raw, batch.target, batch.target_observed, scale)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
