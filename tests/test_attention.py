@@ -1,13 +1,27 @@
-"""Attention against float64 loops over queries and keys."""
+"""Every kind of attention against float64 loops over queries and keys, and what none of them may depend on."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tsattn.nn.attention import attention, attention_with_weights, causal_mask, local_mask, padding_mask
+from tsattn.config import ATTENTIONS
+from tsattn.nn.attention import (
+    additive,
+    attention,
+    attention_with_weights,
+    causal,
+    causal_mask,
+    full,
+    local_mask,
+    padding_mask,
+)
+from tsattn.nn.efficient import linear, local, prob_sparse
+from tsattn.nn.positional import expand_bias, rotary_angles
 
 BATCH, HEADS, TOKENS, WIDTH, WINDOW = 2, 3, 6, 4, 2
 VALID = [[True] * 6, [False, False, True, True, False, True]]
@@ -29,29 +43,53 @@ CASES = {
 }
 
 
-def random_heads(seed=0, num_keys=TOKENS):
+def random_heads(seed=0, num_keys=TOKENS, num_queries=TOKENS):
     generator = torch.Generator().manual_seed(seed)
-    q = torch.randn(BATCH, HEADS, TOKENS, WIDTH, generator=generator, dtype=torch.float64)
+    q = torch.randn(BATCH, HEADS, num_queries, WIDTH, generator=generator, dtype=torch.float64)
     k, v = torch.randn(2, BATCH, HEADS, num_keys, WIDTH, generator=generator, dtype=torch.float64)
     return q, k, v
 
 
-def loop_attention(q, k, v, allowed):
+def random_bias(num_tokens=TOKENS, seed=5):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(HEADS, 2 * num_tokens - 1, generator=generator, dtype=torch.float64)
+
+
+WEIGHT = torch.randn(HEADS, WIDTH, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+
+
+def attend(kind, q, k, v, valid=None, bias=None, window=WINDOW):
+    """The function of that kind."""
+    if kind == "linear":
+        return linear(q, k, v, valid)
+    if kind == "local":
+        return local(q, k, v, valid, bias, window=window)
+    if kind == "additive":
+        return additive(q, k, v, valid, bias, weight=WEIGHT.to(q.dtype))
+    return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[kind](q, k, v, valid, bias)
+
+
+def loop_attention(q, k, v, allowed, score=None):
     """exp of the scores, their sum, the weighted sum of the values: one number at a time."""
+
+    def scaled_product(b, a, i, j):
+        return sum(float(q[b, a, i, c]) * float(k[b, a, j, c]) for c in range(WIDTH)) / math.sqrt(WIDTH)
+
+    score = score or scaled_product
     result, weights = torch.zeros_like(q), torch.zeros(*q.shape[:3], k.shape[2], dtype=torch.float64)
     for b in range(q.shape[0]):
         for a in range(q.shape[1]):
             for i in range(q.shape[2]):
                 keys = [j for j in range(k.shape[2]) if allowed(b, i, j)]
-                scores = {
-                    j: math.exp(sum(float(q[b, a, i, c]) * float(k[b, a, j, c]) for c in range(WIDTH)) / math.sqrt(WIDTH))
-                    for j in keys
-                }
+                scores = {j: math.exp(score(b, a, i, j)) for j in keys}
                 for j in keys:
                     weights[b, a, i, j] = scores[j] / sum(scores.values())
                     for c in range(WIDTH):
                         result[b, a, i, c] += weights[b, a, i, j] * v[b, a, j, c]
     return result, weights
+
+
+# ---- scaled dot products under a mask ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -89,6 +127,15 @@ def test_queries_may_see_another_number_of_keys_than_there_are_queries():
     torch.testing.assert_close(attention(q, k, v), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_both_paths_add_the_same_bias_to_the_scores(case):
+    q, k, v = random_heads()
+    mask, bias = CASES[case][0], expand_bias(random_bias(), TOKENS, TOKENS)
+    expected, weights = attention_with_weights(q, k, v, mask, bias)
+    torch.testing.assert_close(attention(q, k, v, mask, bias), expected, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(weights, attention_with_weights(q, k, v, mask)[1])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_a_query_without_any_key_gives_zero_and_finite_gradients(dtype):
     q, k, v = (part.to(dtype).requires_grad_() for part in random_heads())
@@ -116,3 +163,216 @@ def test_masks_say_which_keys_a_query_sees():
     ]
     assert local_mask(3, 8).all()
     assert padding_mask(torch.tensor(VALID)).shape == (BATCH, 1, 1, TOKENS)
+
+
+# ---- each kind by loops ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("kind", ["full", "causal", "local", "additive"])
+def test_each_kind_of_softmax_equals_loops(kind, padded, biased):
+    q, k, v = random_heads(seed=3)
+    bias = random_bias()
+    inside = {"causal": lambda i, j: j <= i, "local": lambda i, j: (i + 2) // 4 - (j + 2) // 4 in (0, 1)}  # blocks of 4
+
+    def allowed(b, i, j):
+        return inside.get(kind, lambda i, j: True)(i, j) and (VALID[b][j] or not padded)
+
+    def score(b, a, i, j):
+        x, y = q[b, a, i].tolist(), k[b, a, j].tolist()
+        if kind == "additive":
+            matched = sum(w * math.tanh(x[c] + y[c]) for c, w in enumerate(WEIGHT[a].tolist()))
+        else:
+            matched = sum(x[c] * y[c] for c in range(WIDTH)) / math.sqrt(WIDTH)
+        return matched + biased * float(bias[a, TOKENS - 1 + j - i])
+
+    expected, _ = loop_attention(q, k, v, allowed, score)
+    result = attend(kind, q, k, v, torch.tensor(VALID) if padded else None, bias if biased else None, window=4)
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_linear_attention_equals_its_quadratic_form(padded, turned):
+    q, k, v = (part.numpy() for part in random_heads(seed=4))
+    frequency = 10_000.0 ** (-2 * np.arange(WIDTH // 2) / WIDTH)
+
+    def phi(x):
+        return np.where(x > 0, x + 1, np.exp(np.minimum(x, 0)))
+
+    def turn(x, position):
+        """Pairs (x_c, x_{c + K/2}) as complex numbers."""
+        return (x[: WIDTH // 2] + 1j * x[WIDTH // 2 :]) * np.exp(1j * turned * position * frequency)
+
+    expected = np.zeros_like(q)
+    for b in range(BATCH):
+        for a in range(HEADS):
+            for i in range(TOKENS):
+                total = 0.0
+                for j in range(TOKENS):
+                    if VALID[b][j] or not padded:
+                        x, y = phi(q[b, a, i]), phi(k[b, a, j])
+                        expected[b, a, i] += np.sum(turn(x, i) * np.conj(turn(y, j))).real * v[b, a, j]
+                        total += np.dot(x, y)
+                expected[b, a, i] /= total
+    valid = torch.tensor(VALID) if padded else None
+    angles = rotary_angles(torch.arange(TOKENS), WIDTH) if turned else None
+    result = linear(*(torch.from_numpy(part) for part in (q, k, v)), valid, angles)
+    tolerance = 1e-6 if turned else 1e-12  # angles are float32
+    torch.testing.assert_close(result, torch.from_numpy(expected), rtol=tolerance, atol=tolerance)
+
+
+def loop_prob_sparse(q, k, v, valid, bias):
+    """Which queries attend, and all outputs: one window and head after the other, in numpy."""
+    num_tokens = q.shape[2]
+    result, attending = np.zeros_like(q), []
+    for b in range(BATCH):
+        keys = [j for j in range(num_tokens) if valid[b][j]]
+        num = min(len(keys), 5 * math.ceil(math.log(len(keys))))
+        sample = [keys[(u + 1) * len(keys) // num - 1] for u in range(num)]
+        for a in range(HEADS):
+
+            def score(i, j, b=b, a=a):
+                return np.dot(q[b, a, i], k[b, a, j]) / math.sqrt(WIDTH) + bias[a, num_tokens - 1 + j - i]
+
+            measure = {i: max(score(i, j) for j in sample) - np.mean([score(i, j) for j in sample]) for i in keys}
+            top = sorted(keys, key=lambda i: -measure[i])[:num]
+            attending.append(set(top))
+            for i in range(num_tokens):
+                weights = np.exp([score(i, j) for j in keys]) if i in top else np.ones(len(keys))
+                result[b, a, i] = weights / weights.sum() @ v[b, a, keys]
+    return result, attending
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_prob_sparse_attention_equals_loops(padded, biased):
+    num_tokens = 40
+    parts = random_heads(seed=7, num_keys=num_tokens, num_queries=num_tokens)
+    valid = np.ones((BATCH, num_tokens), bool)
+    if padded:
+        valid[1] = np.random.default_rng(0).random(num_tokens) < 0.6
+        valid[0, :9] = False
+    bias = random_bias(num_tokens) if biased else None
+    table = np.zeros((HEADS, 2 * num_tokens - 1)) if bias is None else bias.numpy()
+    expected, attending = loop_prob_sparse(*(part.numpy() for part in parts), valid, table)
+    assert all(len(top) < valid.sum(1).max() for top in attending)
+    assert attending[0] != attending[1]
+    result = prob_sparse(*parts, torch.from_numpy(valid) if padded else None, bias)
+    torch.testing.assert_close(result, torch.from_numpy(expected), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("num_tokens", [1, 2, 5, 15])
+@pytest.mark.parametrize("biased", [False, True])
+def test_prob_sparse_with_as_many_queries_as_tokens_is_full_attention(num_tokens, biased):
+    q, k, v = random_heads(num_keys=num_tokens, num_queries=num_tokens)
+    valid = torch.rand(BATCH, num_tokens, generator=torch.Generator().manual_seed(1)) < 0.8
+    bias = random_bias(num_tokens) if biased else None
+    result, expected = prob_sparse(q, k, v, valid, bias), full(q, k, v, valid, bias)
+    for b in range(BATCH):
+        torch.testing.assert_close(result[b, :, valid[b]], expected[b, :, valid[b]], rtol=1e-12, atol=1e-12)
+
+
+def test_prob_sparse_attention_draws_no_random_number():
+    parts = random_heads(num_keys=80, num_queries=80)
+    state = torch.random.get_rng_state()
+    assert torch.equal(prob_sparse(*parts), prob_sparse(*parts))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("num_tokens", [1, 2, 3, 7, 8, 9, 16, 21])
+@pytest.mark.parametrize("window", [1, 2, 4, 9, 40])
+def test_local_attention_equals_full_attention_under_its_mask(num_tokens, window):
+    q, k, v = random_heads(num_keys=num_tokens, num_queries=num_tokens)
+    valid = torch.rand(BATCH, num_tokens, generator=torch.Generator().manual_seed(2)) < 0.7
+    bias = random_bias(num_tokens)
+    mask = padding_mask(valid) & local_mask(num_tokens, window)
+    expected, _ = attention_with_weights(q, k, v, mask, expand_bias(bias, num_tokens, num_tokens))
+    torch.testing.assert_close(local(q, k, v, valid, bias, window=window), expected, rtol=1e-12, atol=1e-12)
+
+
+# ---- what holds for all ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_tokens", [6, 40])
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_what_an_invalid_token_holds_has_no_influence(kind, num_tokens):
+    q, k, v = random_heads(num_keys=num_tokens, num_queries=num_tokens)
+    valid = torch.arange(num_tokens).expand(BATCH, -1) % 3 > 0
+    expected = attend(kind, q, k, v, valid)
+    for stored in (-1e6, 1e30):
+        other = [torch.where(valid[:, None, :, None], part, stored) for part in (q, k, v)]
+        torch.testing.assert_close(attend(kind, *other, valid)[:, :, valid[0]], expected[:, :, valid[0]], rtol=0, atol=0)
+    assert not torch.allclose(attend(kind, q, k, v), expected)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_a_window_without_any_valid_key_gives_zero_and_finite_gradients_in_every_kind(kind, dtype, biased):
+    q, k, v = (part.to(dtype).requires_grad_() for part in random_heads())
+    bias = random_bias().to(dtype).requires_grad_() if biased else None
+    valid = torch.tensor([[True] * TOKENS, [False] * TOKENS])
+    result = attend(kind, q, k, v, valid, bias)
+    assert result.dtype == dtype
+    assert (result[1] == 0).all()
+    assert (result[0] != 0).all()
+    result.square().sum().backward()
+    for part in (q, k, v, bias):
+        if part is not None and not (part is bias and kind == "linear"):
+            assert part.grad is not None
+            assert part.grad.isfinite().all()
+            assert part.grad.any()
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_the_gradient_is_the_slope_of_the_output(kind):
+    parts = [part[:1, :, :5].requires_grad_() for part in random_heads()]
+    valid = torch.tensor([[False, True, True, False, True]])
+    bias = random_bias(5).requires_grad_() if kind != "linear" else None
+    assert torch.autograd.gradcheck(lambda q, k, v: attend(kind, q, k, v, valid, bias), parts)
+
+
+class Sizes(TorchDispatchMode):
+    """Counts the numbers in every tensor that is made: the largest one and all together."""
+
+    def __init__(self):
+        super().__init__()
+        self.largest = self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(part, torch.Tensor):
+                stored = part.untyped_storage().nbytes() // part.element_size()  # a view makes nothing
+                self.largest, self.total = max(self.largest, stored), self.total + stored
+        return result
+
+
+def sizes_of(kind, num_tokens, biased):
+    parts = [part.requires_grad_() for part in random_heads(num_keys=num_tokens, num_queries=num_tokens)]
+    valid = torch.ones(BATCH, num_tokens, dtype=torch.bool)
+    bias = random_bias(num_tokens).requires_grad_() if biased else None  # a bias that is learned takes the unfused path
+    with Sizes() as sizes:
+        attend(kind, *parts, valid, bias, window=8).sum().backward()
+    return sizes
+
+
+@pytest.mark.parametrize(("kind", "biased"), [("local", False), ("local", True), ("linear", False)])
+def test_numbers_made_by_local_and_linear_attention_grow_with_the_number_of_tokens(kind, biased):
+    small, large = sizes_of(kind, 256, biased), sizes_of(kind, 1024, biased)
+    assert large.largest <= 4 * small.largest
+    assert large.total <= 4 * small.total + 1000
+    assert large.largest < 1024 * 1024 / 8
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_prob_sparse_attention_never_makes_a_number_for_every_pair_of_tokens(biased):
+    small, large = sizes_of("prob_sparse", 256, biased), sizes_of("prob_sparse", 1024, biased)
+    assert large.largest <= BATCH * HEADS * 1024 * 35  # c ceil(ln 1024)
+    assert large.total < 6 * small.total
+
+
+def test_full_attention_makes_numbers_for_every_pair_of_tokens():
+    assert sizes_of("full", 256, True).largest >= BATCH * HEADS * 256 * 256
