@@ -18,7 +18,8 @@ from tsattn import config as settings
 
 ROOT = Path(tsattn.__file__).parent
 COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
-PANDAS = {f"tsattn.data.{name}" for name in ("read", "frame", "calendar", "times", "columns", "load", "bins", "describe")} | {
+READERS = ("read", "columns", "load", "convert", "declared", "times", "bins")
+PANDAS = {f"tsattn.data.{name}" for name in (*READERS, "frame", "calendar", "describe")} | {
     f"tsattn.{name}" for name in ("forecaster", "tables", "evaluation", "plot")
 }
 
@@ -96,10 +97,8 @@ def test_pandas_is_known_to_tables_alone():
 
 def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
-    assert importers("sklearn") == set()
-    assert importers("pyarrow") <= {
-        f"tsattn.data.{name}" for name in ("read", "columns", "load", "text", "numbers", "times", "bins")
-    }
+    assert importers("sklearn") == {"tsattn.data.covariates"}
+    assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "text", "numbers")}
     assert importers("safetensors") <= {"tsattn.store"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,49 @@ CALENDAR_WORDS = frozenset(
 PARTS = (("year",), ("month", "quarter"), ("day",), ("hour",), ("minute",))
 
 
-def find(columns: Iterable[str], name: object, setting: str) -> str:
-    """The column called `name`, upper and lower case apart if need be; `DataError` listing the columns otherwise."""
+def matching(columns: Iterable[str], name: object) -> str | None:
+    """The column called `name`, upper and lower case apart if need be; None where there is none, or several."""
     names = list(columns)
     if str(name) in names:
         return str(name)
     same = [other for other in names if other.lower() == str(name).strip().lower()]
-    if len(same) == 1:
-        return same[0]
-    raise DataError(f"{setting}={name}: there is no such column; the table has {_listed(names)}")
+    return same[0] if len(same) == 1 else None
+
+
+def find(columns: Iterable[str], name: object, setting: str) -> str:
+    """The column called `name`, upper and lower case apart if need be; `DataError` listing the columns otherwise."""
+    found = matching(columns, name)
+    if found is None:
+        raise DataError(f"{setting}={name}: there is no such column; the table has {_listed(columns)}")
+    return found
+
+
+def with_found_names(columns: Columns, config: ReadConfig) -> ReadConfig:
+    """The settings with the columns of id, time and value as the table spells them; one `DataError` for all missing."""
+    problems: list[str] = []
+    found: dict[str, list[str] | None] = {}
+    for setting in ("id", "time", "value"):
+        names = as_list(getattr(config, setting))
+        found[setting] = [name for wanted in names if (name := matching(columns, wanted)) is not None] or None
+        for name in names:
+            if matching(columns, name) is None:
+                problems.append(f"read.{setting}={name}: there is no such column; the table has {_listed(columns)}")
+    if problems:
+        raise DataError("\n".join(problems))
+    return replace(config, **found)
+
+
+def split_name(columns: Iterable[str], name: str | None, sep: str) -> list[str]:
+    """The columns whose names joined by `sep` are `name`; `name` itself where it is no such thing, none for None."""
+    names = set(columns)
+
+    def parts(rest: str) -> list[str]:
+        if rest in names:
+            return [rest]
+        cuts = [i for i in range(len(rest)) if rest.startswith(sep, i) and rest[:i] in names]
+        return next(([rest[:i], *tail] for i in cuts if (tail := parts(rest[i + len(sep) :]))), [])
+
+    return [] if name is None else parts(name) or [name]
 
 
 def _listed(names: Iterable[str], most: int = 20) -> str:
@@ -59,8 +94,9 @@ def _listed(names: Iterable[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def as_list(value: object) -> list[object]:
+    """A setting that may be None, a name or a list of names, as a list."""
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _words(name: str) -> set[str]:
@@ -98,8 +134,8 @@ def _is_whole(column: Column) -> bool:
 def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -> list[str]:
     """The columns that make up the time, joined by a blank in this order; none when the table has no time."""
     if config.time is not None:
-        return [find(columns, name, "read.time") for name in _as_list(config.time)]
-    free = [name for name in columns if name not in (config.id, *_as_list(config.value))]
+        return [find(columns, name, "read.time") for name in as_list(config.time)]
+    free = [name for name in columns if name not in (*as_list(config.id), *as_list(config.value))]
     dated = [name for name in free if is_time(columns[name])]
     if dated:
         return _with_clock(_one_time(dated), columns, free, findings)
@@ -169,14 +205,14 @@ def _parts(columns: Columns, free: list[str]) -> list[str]:
 
 def choose_id(
     columns: Columns, used: list[str], stamps: pd.Series | None, config: ReadConfig, findings: list[Finding]
-) -> str | None:
-    """The column that names the series, or None when the table is one series (or one series per column)."""
+) -> list[str]:
+    """The columns that name the series, none when the table is one series (or one series per column)."""
     if config.id is not None:
-        return find(columns, config.id, "read.id")
+        return [find(columns, name, "read.id") for name in as_list(config.id)]
     dialect = _named([name for name in columns if name not in used], DIALECT_ID)
     if dialect or config.count_per:
-        return dialect[0] if dialect else None
-    values = [str(name).lower() for name in _as_list(config.value)]
+        return dialect[:1]
+    values = [str(name).lower() for name in as_list(config.value)]
     free = [name for name in columns if name not in used and name.lower() not in values]
     texts = [name for name in free if not is_number(columns[name]) and not is_time(columns[name])]
     texts = [name for name in texts if _repeats(columns[name])]
@@ -192,12 +228,12 @@ def choose_id(
             f"the series may be named by {_listed(texts)}: set read.id= to one of them, "
             "or read.count_per=D if each row is an event"
         )
-    return _reported_id(texts[0], findings) if texts else None
+    return _reported_id(texts[0], findings) if texts else []
 
 
-def _reported_id(name: str, findings: list[Finding]) -> str:
+def _reported_id(name: str, findings: list[Finding]) -> list[str]:
     findings.append(Finding("columns", f"the series are named by the column {name}", "read.id=<another column>"))
-    return name
+    return [name]
 
 
 def _repeats(column: Column) -> bool:
@@ -230,18 +266,16 @@ def _settling(columns: Columns, texts: list[str], stamps: pd.Series) -> list[str
 # ---- values ------------------------------------------------------------------------------------------------------------
 
 
-def choose_values(
-    columns: Columns, used: list[str], id_name: str | None, config: ReadConfig, findings: list[Finding]
-) -> list[str]:
+def choose_values(columns: Columns, used: list[str], ids: list[str], config: ReadConfig, findings: list[Finding]) -> list[str]:
     """The value column; several of them when the table is wide (one series per column)."""
     if config.value is not None:
-        chosen = [find(columns, name, "read.value") for name in _as_list(config.value)]
-        if len(chosen) > 1 and id_name is not None:
+        chosen = [find(columns, name, "read.value") for name in as_list(config.value)]
+        if len(chosen) > 1 and ids:
             raise DataError(
-                f"read.value names {len(chosen)} columns, but the series are named by {id_name}: choose one of them"
+                f"read.value names {len(chosen)} columns, but the series are named by {_listed(ids)}: choose one of them"
             )
         return chosen
-    free = [name for name in columns if name not in used and name != id_name]
+    free = [name for name in columns if name not in (*used, *ids)]
     found = [name for name in free if is_number(columns[name])]
     dialect = _named(free, DIALECT_VALUE[0])
     if len(dialect) == 1:
@@ -256,7 +290,7 @@ def choose_values(
             f"no column of numbers is left to forecast among {_listed(columns)}: "
             "set read.value=, or count the rows of an event log with read.count_per=D"
         )
-    if len(found) > 1 and id_name is not None:
+    if len(found) > 1 and ids:
         raise DataError(f"the values may be in {_listed(found)}: set read.value= to one of them")
     _report_ignored([name for name in free if name not in found], found, findings)
     return found

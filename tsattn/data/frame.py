@@ -5,21 +5,27 @@ Everything decided here (frequency, season, whole numbers, gaps) is decided from
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tsattn.config import ReadConfig
+from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import bins, calendar, describe
 from tsattn.data.calendar import DAY
+from tsattn.data.declared import PREFIX, WEIGHT, further_columns, report_missing
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.read import Names, Rows, read
 
 
 class Frame(NamedTuple):
-    """Series on their grids: unique_id, ds, y, ids in order of first appearance, each sorted by ds without a gap."""
+    """Series on their grids: unique_id, ds, y, ids in order of first appearance, each sorted by ds without a gap.
+
+    The columns `x:<name>` of the covariates stand behind them as in `Rows`; in rows that were added for a gap the past and
+    known ones are missing, the static ones are those of the series.
+    """
 
     df: pd.DataFrame
     freq: str
@@ -27,21 +33,38 @@ class Frame(NamedTuple):
     integer: bool  # every observed y is a whole number >= 0
     names: Names
     findings: tuple[Finding, ...]
+    weights: np.ndarray | None = None  # [S] float64: `read.weight` of each series
 
 
-def to_rows(data: Any, config: ReadConfig | None = None, known: Names | None = None) -> Rows:
+def to_rows(
+    data: Any,
+    config: ReadConfig | None = None,
+    known: Names | None = None,
+    covariates: CovariatesConfig | None = None,
+    *,
+    texts: Collection[str] | None = None,
+) -> Rows:
     """`read`, then events counted per period (`read.count_per`) or values summed over longer ones (`read.resample`)."""
     config = config or ReadConfig()
-    rows = read(data, config, known)
+    rows = read(data, config, known, covariates, texts=texts)
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
         period = calendar.text(bins.period_step(config.count_per, "read.count_per"))
-        return Rows(df, replace(rows.names, value="count"), (*rows.findings, *findings), period)
+        rows = rows._replace(df=_weighted(df, rows.df), names=replace(rows.names, value="count"), freq=period)
+        return rows._replace(findings=(*rows.findings, *findings))
     if config.resample:
         df, findings = _resampled(rows.df, config)
         period = calendar.text(bins.period_step(config.resample, "read.resample"))
-        return Rows(df, rows.names, (*rows.findings, *findings), period)
+        return rows._replace(df=_weighted(df, rows.df), findings=(*rows.findings, *findings), freq=period)
     return rows
+
+
+def _weighted(df: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Counted or summed rows with the weights that their series had."""
+    if WEIGHT not in before:
+        return df
+    weights = dict(zip(before["unique_id"], before[WEIGHT], strict=True))
+    return df.assign(**{WEIGHT: [weights[name] for name in df["unique_id"]]})
 
 
 def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list[Finding]]:
@@ -76,7 +99,8 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
     given = freq
     freq = _frequency(df, codes, given, rows.freq, findings)
-    gapless, num_new = _full_grid(df, codes, freq)
+    static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
+    gapless, num_new = _full_grid(df, codes, freq, [*static, WEIGHT])
     describe.report_gaps(df, gapless, num_new, freq, config, findings)
     missing = gapless["y"].isna().to_numpy()
     if config.missing != "mask":
@@ -91,7 +115,10 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     findings.append(
         Finding("season", f"season_length is {season}: {reason}", "season_length=1", details={"season_length": season})
     )
-    return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings))
+    if rows.covariates is not None:
+        report_missing(gapless, rows.covariates, findings)
+    weights = gapless.pop(WEIGHT).to_numpy()[describe.starts(gapless)] if WEIGHT in gapless else None
+    return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings), weights)
 
 
 # ---- order and duplicates ----------------------------------------------------------------------------------------------
@@ -103,7 +130,7 @@ def _sorted(df: Any, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray,
     if (codes < 0).any():
         raise DataError("a row has no id")
     stamps = describe.stamp_values(df["ds"])
-    df = df[["unique_id", "ds", "y"]]
+    df = df[["unique_id", "ds", "y", *further_columns(df)]]
     together = (np.diff(codes) >= 0).all()
     falling = np.diff(stamps) < 0
     if together and not falling[np.diff(codes) == 0].any():
@@ -118,7 +145,7 @@ def _sorted(df: Any, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray,
 
 
 def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray]:
-    """One row per id and time, by the rule `read.duplicates`; "error" names the first five."""
+    """One row per id and time, by the rule `read.duplicates` with the last covariates; "error" names the first five."""
     stamps = describe.stamp_values(df["ds"])
     repeats = np.r_[False, (np.diff(codes) == 0) & (np.diff(stamps) == 0)]
     if not repeats.any():
@@ -136,6 +163,9 @@ def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Fi
     keep["y"] = {"sum": lambda: grouped.sum(min_count=1), "mean": grouped.mean, "last": lambda: grouped.nth(-1)}[
         rule
     ]().to_numpy()
+    last = df[np.r_[~repeats[1:], True]]
+    for name in further_columns(df):
+        keep[name] = last[name].array
     findings.append(Finding("duplicates", f"{message}; read.duplicates={rule} was applied", "read.duplicates=error", "repair"))
     return keep, codes[~repeats]
 
@@ -212,8 +242,11 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
 # ---- grid --------------------------------------------------------------------------------------------------------------
 
 
-def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> tuple[pd.DataFrame, int]:
-    """(each series from its first to its last stamp without a gap, number of rows added with NaN)."""
+def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collection[str] = ()) -> tuple[pd.DataFrame, int]:
+    """(each series from its first to its last stamp without a gap, number of rows added).
+
+    Added rows have NaN, or None where a column holds text; of the `constant` columns they have the value of their series.
+    """
     rows = pd.Index(df["ds"])
     index = calendar.positions(rows, freq, codes).index
     starts = np.r_[True, np.diff(codes) != 0]
@@ -224,10 +257,17 @@ def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> tuple[pd.DataF
     first = np.flatnonzero(starts)
     stamps = calendar.grid(rows[first], lengths, freq, calendar.clocks(rows, freq, codes)[first])
     where = (np.cumsum(lengths) - lengths)[np.cumsum(starts) - 1] + index
-    y = np.full(total, np.nan)
-    y[where] = df["y"].to_numpy()
     ids = pd.Series(np.repeat(df["unique_id"].to_numpy()[first], lengths), dtype=object)
-    return pd.DataFrame({"unique_id": ids, "ds": stamps, "y": y}), total - len(df)
+    full: dict[str, Any] = {"unique_id": ids, "ds": stamps}
+    for name in ("y", *further_columns(df)):
+        values = df[name].to_numpy()
+        if name in constant:
+            placed = np.repeat(values[first], lengths)
+        else:
+            placed = np.full(total, None if values.dtype == object else np.nan, dtype=values.dtype)
+            placed[where] = values
+        full[name] = pd.Series(placed, dtype=values.dtype)
+    return pd.DataFrame(full), total - len(df)
 
 
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:
