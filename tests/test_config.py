@@ -14,8 +14,14 @@ WRONG = [
     (ReadConfig, {"missing": "drop"}, "read.missing='drop' is not known: choose one of mask, zero, ffill"),
     (ReadConfig, {"duplicates": "first"}, "read.duplicates='first' is not known: choose one of error, sum, mean, last"),
     (ReadConfig, {"count_per": "D", "resample": "MS"}, "set one of them"),
-    (EncoderConfig, {"attention": "sparse"}, "choose one of full, causal, local"),
-    (EncoderConfig, {"positional": "alibi"}, "choose one of none, sinusoidal, learned, rotary"),
+    (EncoderConfig, {"attention": "sparse"}, "choose one of full, causal, local, additive, prob_sparse, linear"),
+    (EncoderConfig, {"positional": "xpos"}, "choose one of auto, none, sinusoidal, learned, rotary, alibi, relative, calendar"),
+    (
+        EncoderConfig,
+        {"attention": "additive", "positional": "rotary"},
+        "additive cannot use model.positional=rotary. What works",
+    ),
+    (EncoderConfig, {"attention": "linear", "positional": "alibi"}, "linear: none, sinusoidal, learned, calendar, rotary"),
     (EncoderConfig, {"scaling": "minmax"}, "choose one of standard, robust, last, arcsinh"),
     (EncoderConfig, {"head": "normal"}, "choose one of auto, quantile, negative_binomial, point"),
     (EncoderConfig, {"point_loss": "l1"}, "choose one of mae, mse, huber"),
@@ -67,6 +73,19 @@ def test_a_horizon_is_a_whole_number_of_at_least_one(horizon):
 )
 def test_sizes_that_fit_each_other_are_accepted(values):
     assert all(getattr(EncoderConfig(**values), name) == value for name, value in values.items())
+
+
+@pytest.mark.parametrize("attention", config.ATTENTIONS)
+def test_where_nothing_is_said_the_position_code_is_rotary_if_the_attention_can_use_it(attention):
+    assert config.check_position(attention, "auto") == ("sinusoidal" if attention == "additive" else "rotary")
+    for positional in config.POSITIONS_OF[attention]:
+        assert config.check_position(attention, positional) == positional
+
+
+def test_an_odd_width_of_a_head_is_refused_only_where_pairs_are_turned():
+    with pytest.raises(ValueError, match="must be even, not 3"):
+        EncoderConfig(d_model=9, num_heads=3, attention="linear")
+    assert EncoderConfig(d_model=9, num_heads=3, attention="additive").d_model == 9
 
 
 def test_quantiles_are_sorted_and_unique():

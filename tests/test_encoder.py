@@ -353,6 +353,71 @@ def test_only_a_position_code_tells_the_order_of_the_patches(positional):
         assert differs(one, other)
 
 
+# ---- real time: positional=calendar -----------------------------------------------------------------------------------
+
+
+def gappy():
+    """Windows of 24 rows, the elapsed time and one feature of each step, and the places of 15 of them that are there."""
+    context, _, features = window(num_windows=2, length=24)
+    features[..., 0] = torch.arange(24 + HORIZON) + 100.0
+    return context, features, torch.tensor([0, 1, 2, 5, 6, 7, 8, 13, 14, 15, 16, 17, 20, 22, 23])
+
+
+@pytest.mark.parametrize("attention", ["full", "causal", "additive", "prob_sparse", "linear"])
+def test_absent_rows_give_the_forecast_of_rows_that_are_there_and_missing(attention):
+    model = build(positional="calendar", patch_length=1, attention=attention, num_features=FEATURES)
+    context, features, there = gappy()
+    observed = torch.zeros_like(context, dtype=torch.bool)
+    observed[:, there] = True
+    masked = raw_outputs(model, context, observed, features)
+    ahead = torch.arange(24, 24 + HORIZON)
+    dropped = raw_outputs(model, context[:, there], observed[:, there], features[:, torch.cat([there, ahead])])
+    assert_same(dropped, masked)
+    closed = features[:, torch.cat([there, ahead])]
+    closed[..., 0] = torch.arange(len(there) + HORIZON) + 100.0  # as if there had been no gaps
+    assert differs(raw_outputs(model, context[:, there], observed[:, there], closed), masked)
+
+
+def test_tokens_of_rows_that_are_there_do_not_depend_on_how_the_others_are_absent():
+    model = build(positional="calendar", patch_length=1, num_features=FEATURES)
+    context, features, there = gappy()
+    observed = torch.zeros_like(context, dtype=torch.bool)
+    observed[:, there] = True
+    ahead = torch.arange(24, 24 + HORIZON)
+    grid = to_patches(context, observed, scaling="standard", patch_length=1)
+    rows = to_patches(context[:, there], observed[:, there], scaling="standard", patch_length=1)
+    with torch.no_grad():
+        masked = model.embedding(grid, features, HORIZON)
+        dropped = model.embedding(rows, features[:, torch.cat([there, ahead])], HORIZON)
+    assert torch.equal(dropped.x, masked.x[:, torch.cat([there, ahead])])
+    assert dropped.valid.all()
+
+
+@pytest.mark.parametrize("patch_length", [1, 4])
+@pytest.mark.parametrize("shift", [-5000.0, 1.0, 730.0])
+def test_elapsed_time_may_be_counted_from_anywhere(patch_length, shift):
+    model = build(positional="calendar", patch_length=patch_length, num_features=FEATURES)
+    context, observed, features = window()
+    features[..., 0] = torch.arange(LENGTH + HORIZON) * 1.5
+    expected = raw_outputs(model, context, observed, features)
+    moved, stretched = features.clone(), features.clone()
+    moved[..., 0] += shift
+    stretched[..., 0] *= 1.25
+    assert torch.equal(raw_outputs(model, context, observed, moved), expected)
+    assert differs(raw_outputs(model, context, observed, stretched), expected)
+
+
+def test_a_model_of_elapsed_time_without_that_feature_is_refused():
+    with pytest.raises(ValueError, match="positional=calendar needs a first feature that holds the time of each step"):
+        build(positional="calendar")
+    context, observed, features = window()
+    for num_features in (1, FEATURES):
+        model = build(positional="calendar", num_features=num_features)
+        with pytest.raises(ValueError, match="trained with calendar features and needs them"):
+            raw_outputs(model, context, observed, None)
+        assert raw_outputs(model, context, observed, features[..., :num_features]).isfinite().all()
+
+
 # ---- training and saving -----------------------------------------------------------------------------------------------
 
 
