@@ -100,6 +100,7 @@ def test_other_libraries_stay_where_they_belong():
     assert importers("sklearn") == {"tsattn.data.covariates"}
     assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "text", "numbers")}
     assert importers("safetensors") <= {"tsattn.store"}
+    assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -232,3 +234,83 @@ def test_the_usual_time_of_day_returns_after_a_day_without_midnight(zone):
     clock = calendar.clocks(stamps, "D")
     following = calendar.grid(stamps[-1:], np.array([3]), "D", clock[-1:])
     assert [(stamp.day, stamp.hour) for stamp in following] == [(day.day, 1), (day.day + 1, 0), (day.day + 2, 0)]
+
+
+# ---- public holidays: in Germany in 2024 on 1/1, 29/3, 1/4, 1/5, 9/5, 20/5, 3/10, 25/12 and 26/12 -------------------------
+
+
+def holidays_of(stamps: pd.Index, place: str = "DE", freq: str | None = None) -> list[float]:
+    return calendar.features(stamps, [f"holiday:{place}"], freq)[:, 0].tolist()
+
+
+def test_a_day_is_a_holiday_or_not():
+    stamps = pd.date_range("2024-12-23", periods=6)
+    assert holidays_of(stamps) == [0, 0, 1, 1, 0, 0]
+    assert holidays_of(stamps[2:3]) == [1]
+    assert holidays_of(pd.DatetimeIndex(["2024-01-01 17:30", "2024-01-02 17:30"])) == [1, 0]
+    business = pd.bdate_range("2024-03-25", periods=12)
+    assert holidays_of(business, freq="B") == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_holidays_stand_beside_other_features():
+    stamps = pd.date_range("2024-01-01", periods=3)
+    values = calendar.features(stamps, ["day_of_week_cos1", "holiday:DE", "holiday:FR"])
+    np.testing.assert_allclose(values[:, 1:], [[1, 1], [0, 0], [0, 0]])
+    assert values[0, 0] == 1
+    assert values.dtype == np.float32
+
+
+def test_hours_are_on_a_holiday_by_their_own_clock():
+    hours = pd.date_range("2024-09-30 21:00", periods=100, freq="h", tz="UTC")
+    local = [stamp.tz_convert("Europe/Berlin") for stamp in hours]
+    assert holidays_of(hours.tz_convert("Europe/Berlin")) == [float((s.month, s.day) == (10, 3)) for s in local]
+
+
+@pytest.mark.parametrize(
+    ("freq", "stamps", "shares"),
+    [
+        ("W-MON", ["2024-04-29", "2024-05-06", "2024-05-13", "2024-05-20"], [1 / 7, 1 / 7, 0, 1 / 7]),
+        ("2W-MON", ["2024-04-29", "2024-05-13"], [2 / 14, 1 / 14]),
+        ("7D", ["2024-12-20", "2024-12-27"], [2 / 7, 1 / 7]),
+        ("MS", ["2024-03-01", "2024-04-01", "2024-05-01", "2024-06-01"], [1 / 31, 1 / 30, 3 / 31, 0]),
+        ("MS+14D", ["2024-03-15", "2024-04-15"], [2 / 31, 2 / 30]),
+        ("ME", ["2024-03-31", "2024-04-30", "2024-05-31", "2024-06-30"], [1 / 31, 1 / 30, 3 / 31, 0]),
+        ("QE-DEC", ["2024-03-31", "2024-06-30"], [2 / 91, 4 / 91]),
+        ("YS-JAN", ["2023-01-01", "2024-01-01"], [9 / 365, 9 / 366]),
+    ],
+)
+def test_a_longer_period_has_the_share_of_its_days(freq, stamps, shares):
+    np.testing.assert_allclose(holidays_of(pd.DatetimeIndex(stamps), freq=freq), shares, rtol=1e-6)
+    assert holidays_of(pd.DatetimeIndex(stamps)[:0], freq=freq) == []
+
+
+def test_without_a_frequency_it_is_seen_from_the_stamps():
+    stamps = pd.date_range("2023-01-01", periods=24, freq="MS")
+    assert holidays_of(stamps) == holidays_of(stamps, freq="MS")
+    assert sum(holidays_of(stamps)[12:]) == pytest.approx(6 / 31 + 1 / 30 + 2 / 31, abs=1e-6)
+
+
+def test_a_part_of_a_country_has_holidays_of_its_own():
+    stamps = pd.DatetimeIndex(["2024-01-05", "2024-01-06"])
+    assert holidays_of(stamps, "DE-BY") == [0, 1]
+    assert holidays_of(stamps, "de") == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("DEE", r"'DEE' are not known: countries are ISO codes such as .*DE"), ("DE-XX", "parts of DE are BB, BE, BW, BY")],
+)
+def test_an_unknown_place_lists_close_ones(place, message):
+    with pytest.raises(ValueError, match=message):
+        holidays_of(pd.date_range("2024-01-01", periods=3), place)
+
+
+def test_whole_numbers_have_no_holidays():
+    with pytest.raises(ValueError, match="public holidays need dates"):
+        holidays_of(pd.Index([1, 2, 3]))
+
+
+def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    with pytest.raises(ValueError, match=r"pip install 'tsattn\[holidays\]'"):
+        holidays_of(pd.date_range("2024-01-01", periods=3))

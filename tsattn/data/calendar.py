@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsattn.data.holiday import holiday_share
+
 DAY = 86_400_000_000_000
 TICKS = {"D": DAY, "h": 3_600_000_000_000, "min": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -25,6 +27,7 @@ LAST_DAY = 106_750  # days from 1970 that fit into int64 nanoseconds
 MONTH_DAYS = 30.436875
 MONTH_END = 31
 OLD_NAMES = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "AS": "YS", "L": "ms", "U": "us"}
+HOLIDAY = "holiday:"
 KNOWN = (
     "D, B, W-MON ... W-SUN, MS, ME, MS+14D, QS-OCT, QE-DEC, YS-JAN, YE-DEC, h, min, s, multiples (15min), or an integer step"
 )
@@ -412,19 +415,40 @@ def _pairs(name: str, harmonics: int) -> list[str]:
     return [pair for pair in pairs if pair != "month_of_year_sin6"]  # that sine is zero in every month
 
 
-def features(stamps: pd.Index, names: list[str]) -> np.ndarray:
-    """The named calendar features of each stamp on its wall clock: float32 [U, K] in [-1, 1], no NaN."""
+def features(stamps: pd.Index, names: list[str], freq: str | None = None) -> np.ndarray:
+    """The named calendar features of each stamp on its wall clock: float32 [U, K] in [-1, 1], no NaN.
+
+    "holiday:DE" is the share of public holidays of a country among the days of the period that begins with the stamp (of ME, QE
+    and YE: that ends with it), so 1 or 0 where steps are a day or shorter. `freq` is needed for that alone; without it, it is
+    seen from the stamps.
+    """
     result = np.zeros((len(stamps), len(names)), dtype=np.float32)
     phases: dict[str, np.ndarray] = {}
     for column, name in enumerate(names):
+        if name.startswith(HOLIDAY):
+            result[:, column] = holiday_share(*_period_days(stamps, freq), name.removeprefix(HOLIDAY))
+            continue
         match = re.fullmatch(r"(\w+)_(sin|cos)(\d)", name)
         if match is None or match[1] not in CYCLES:
-            raise ValueError(f"calendar feature {name!r} is not known: cycles are {', '.join(CYCLES)}")
+            raise ValueError(f"calendar feature {name!r} is not known: cycles are {', '.join(CYCLES)}; or {HOLIDAY}DE")
         if match[1] not in phases:
             phases[match[1]] = CYCLES[match[1]](wall(stamps))
         angle = 2 * np.pi * int(match[3]) * phases[match[1]]
         result[:, column] = np.sin(angle) if match[2] == "sin" else np.cos(angle)
     return result
+
+
+def _period_days(stamps: pd.Index, freq: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """(first day, day after the last) of the period of each stamp, counted from 1970 on its wall clock."""
+    if pd.api.types.is_integer_dtype(stamps.dtype):
+        raise ValueError("public holidays need dates, but the time is made of whole numbers")
+    step, days = parse(freq or infer_freq(stamps)), _dates(stamps)
+    if step.kind in ("tick", "business") or (step.kind == "day" and step.num == 1):
+        return days, days + 1
+    numbers = ordinals(stamps, step)
+    if step.day == MONTH_END:
+        return _dates(from_ordinals(numbers - step.num, step)) + 1, days + 1
+    return days, _dates(from_ordinals(numbers + step.num, step))
 
 
 def _day_of_year(clock: np.ndarray) -> np.ndarray:
