@@ -46,6 +46,7 @@ from tsattn.fitted import Settings, build_network
 from tsattn.nn.heads import PointHead, masked_mean
 from tsattn.nn.scaling import Scale, last_observed, to_scaled
 from tsattn.sizing import complete_model
+from tsattn.training import callbacks
 from tsattn.training.fit import TrainData, train
 
 HERE = Path(__file__).resolve().parent
@@ -76,6 +77,7 @@ DATASETS = {
     "wind": Dataset("wind.csv.gz", "15min", 96),
 }
 TEST_WINDOWS = {("ETTh1", 96): 2785, ("ETTh2", 96): 2785, ("ETTh1", 720): 2161, ("ETTh2", 720): 2161, ("ETTm1", 96): 11425}
+OWN = ("lookback", "features", "table_units", "linear_skip", "average")  # settings of this script
 UNTRAINED = ("repeat_last", "seasonal_naive")
 
 # Figures others have published for the same tables and look-backs, MSE/MAE at each horizon, not run here: PatchTST/42, NLinear
@@ -247,15 +249,32 @@ class TableUnits(PointHead):
         return masked_mean(losses[self.kind](raw[..., 0].float() * width, z * width, reduction="none"), observed)
 
 
+class LinearSkip(nn.Module):
+    """A network plus a linear map of the changes against the last value (NLinear) that starts at 0: a remedy that was tried."""
+
+    def __init__(self, network: Any, lookback: int, horizon: int) -> None:
+        super().__init__()
+        self.network, self.head = network, network.head
+        self.map = nn.Linear(lookback, horizon)
+        nn.init.zeros_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, context: Tensor, observed: Tensor, features: Tensor | None, num_future: int) -> tuple[Tensor, Scale]:
+        raw, scale = self.network(context, observed, features, num_future)
+        z = to_scaled(context, scale)
+        changes = (z - z[:, -1:]).transpose(1, 2)
+        return raw + self.map(changes).transpose(1, 2)[:, :num_future, :, None], scale
+
+
 def split_choices(choices: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Settings of the model, of the trainer and of this script (lookback, features, table_units)."""
+    """Settings of the model, of the trainer and of this script."""
     parts: dict[str, dict[str, Any]] = {"model": {}, "trainer": {}, "": {}}
     for key, value in choices.items():
         group, _, field = key.rpartition(".")
         parts[group][field] = value
-    unknown = set(parts[""]) - {"lookback", "features", "table_units"}
+    unknown = set(parts[""]) - set(OWN)
     if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))} is not known here: lookback, features, table_units, model.*, trainer.*")
+        raise ValueError(f"{', '.join(sorted(unknown))} is not known here: {', '.join(OWN)}, model.*, trainer.*")
     return parts["model"], parts["trainer"], parts[""]
 
 
@@ -286,6 +305,9 @@ def fit(data: Path, name: str, horizon: int, model: str, seed: int, choices: dic
     network: Any = build_network(settings, table.panel.calendar.shape[1])
     if own.get("table_units"):
         network.head.__class__ = TableUnits
+    if own.get("linear_skip"):
+        network = LinearSkip(network, lookback, horizon)
+    callbacks.EMA_DECAY = own.get("average", 0.98)  # decay of the averaged weights; a remedy that was tried
     trainer = TrainerConfig(**{"accelerator": "cpu", "logger": "none", "progress": False, **of_trainer})
     cuts = cuts_between(table.train, table.validation, horizon)
     looked_at = cuts[:: max(1, len(cuts) // VALIDATION_CUTS)]
