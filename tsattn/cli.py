@@ -15,7 +15,7 @@ from typing import Any
 
 from tsattn import config as settings
 
-PATHS = ("input", "output", "load", "plot", "dataset.path")
+PATHS = ("input", "output", "load", "plot", "future", "dataset.path")
 TEXTS = ("sep", "decimal", "thousands", "encoding", "date_format", "tz", "id", "time", "value", "count_per", "resample")
 QUOTED = re.compile(rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)}))=(.*)", re.DOTALL)
 OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".json", ".feather", ".zip", ".bz2", ".xz", ".zst", ".html", ".db")

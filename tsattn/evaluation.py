@@ -67,6 +67,7 @@ def backtest(
     windows: int = 5,
     step: int | None = None,
     refit: bool = False,
+    transformer: Any = None,
     reporting: Any = None,
 ) -> Backtest:
     """Forecast from `windows` cut-offs per series, the last one `horizon` rows before its end, earlier ones `step` rows before.
@@ -92,7 +93,7 @@ def backtest(
             continue
         known = cut(rows, cutoff)
         if fitted is None or refit:
-            frame, fit = fit_rows(known, read, config, reporting=reporting)
+            frame, fit = fit_rows(known, read, config, transformer=transformer, reporting=reporting)
             fitted = fit.fitted
             folds.append(describe_fold(cutoff, frame, fit))
         else:
@@ -102,7 +103,7 @@ def backtest(
                 f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
                 f"table it is {full.freq}: choose fewer windows or a shorter horizon"
             )
-        window, table = forecast_window(fitted, up_to(frame, cutoff), full, cutoff, origin)
+        window, table = forecast_window(fitted, up_to(frame, cutoff), full, cutoff, origin, known_after(rows, cutoff, config))
         scored.append(window)
         parts.append(table)
     if fitted is None:
@@ -132,6 +133,15 @@ def cut(rows: Rows, cutoff: pd.Series) -> Rows:
     """The rows up to the cut-off of their series; series without one are left out."""
     limit = rows.df["unique_id"].map(cutoff.to_dict())  # pyright: ignore[reportArgumentType]
     return rows._replace(df=rows.df[(rows.df["ds"] <= limit).to_numpy() & limit.notna().to_numpy()].reset_index(drop=True))
+
+
+def known_after(rows: Rows, cutoff: pd.Series, config: FitConfig) -> Rows | None:
+    """What is known ahead of the rows after the cut-off of their series, and nothing else of them."""
+    if not config.covariates.known:
+        return None
+    limit = rows.df["unique_id"].map(cutoff.to_dict())  # pyright: ignore[reportArgumentType]
+    names = ["unique_id", "ds", *(f"x:{name}" for name in config.covariates.known)]
+    return rows._replace(df=rows.df.loc[(rows.df["ds"] > limit).to_numpy(), names])
 
 
 def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
@@ -164,10 +174,12 @@ def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str
     }
 
 
-def forecast_window(fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series, origin: int) -> tuple[Window, pd.DataFrame]:
-    """Every rung's forecast from the end of `frame`, beside the truth of `full`."""
+def forecast_window(
+    fitted: Fitted, frame: Frame, full: Frame, cutoff: pd.Series, origin: int, future: Rows | None = None
+) -> tuple[Window, pd.DataFrame]:
+    """Every rung's forecast from the end of `frame` with what is known ahead (`future`), beside the truth of `full`."""
     horizon, levels = fitted.settings.horizon, fitted.settings.levels
-    panel = panel_for(frame, fitted, horizon)
+    panel = panel_for(frame, fitted, horizon, future, strict=False)
     table = stamps_after(frame, panel, horizon)
     truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
     answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs_of(fitted)}

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from tsattn import evaluation, fitting, store
-from tsattn.config import FitConfig, ReadConfig, check_horizon
+from tsattn.config import CovariatesConfig, FitConfig, ReadConfig, check_horizon
 from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
-from tsattn.data.read import Names, Rows
+from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
 from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
 from tsattn.verdict import WORDS
@@ -51,40 +51,78 @@ class Forecaster:
         self.config = config
         self.seed = seed
 
-    def fit(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None, reporting: Any = None) -> Forecaster:
+    def fit(
+        self,
+        data: Any,
+        *,
+        read: ReadConfig | dict[str, Any] | None = None,
+        covariates: CovariatesConfig | dict[str, Any] | None = None,
+        transformer: Any = None,
+        reporting: Any = None,
+    ) -> Forecaster:
         """Learn from a file, frame, Series, array or list; returns self. `reporting=True` prints findings and progress.
 
-        `read`: how the table is read (`ReadConfig`, or a dict of its fields); `reporting` may be a `training.fit.Reporting`.
+        read: how the table is read (`ReadConfig`, or a dict of its fields). covariates: columns that help, as in
+        `{"known": ["price"], "past": ["visitors"], "static": ["region"], "holidays": ["DE"]}` (`CovariatesConfig`); numbers are
+        standardised and texts one-hot encoded by the rows given here, or as the scikit-learn `transformer` says: scalers,
+        OneHotEncoder, ColumnTransformer, pipelines of these. `reporting` may be a `training.fit.Reporting`.
 
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
-        return self._learn(data, read, network=True, reporting=reporting)
+        return self._learn(data, read, network=True, covariates=covariates, transformer=transformer, reporting=reporting)
 
     def fit_naive(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None) -> Forecaster:
         """Like `fit`, without a network: the naive forecast that was best on held-out windows answers, at once."""
         return self._learn(data, read, network=False)
 
     def _learn(
-        self, data: Any, read: ReadConfig | dict[str, Any] | None, *, network: bool, reporting: Any = None
+        self,
+        data: Any,
+        read: ReadConfig | dict[str, Any] | None,
+        *,
+        network: bool,
+        covariates: CovariatesConfig | dict[str, Any] | None = None,
+        transformer: Any = None,
+        reporting: Any = None,
     ) -> Forecaster:
         """What an earlier fit left stays as it is until this one has succeeded."""
-        reading, config = read_config(read), self._fit_config()
-        rows = to_rows(data, reading)
-        frame, fit = fit_rows(rows, reading, config, network=network, reporting=make_reporting(reporting))
-        self.read_, self.rows_, self.config_ = reading, rows, config
+        reading, config = settings_of(ReadConfig, read, "read"), self._fit_config()
+        if covariates is not None:
+            config = replace(config, covariates=settings_of(CovariatesConfig, covariates, "covariates"))
+        rows = to_rows(data, reading, None, config.covariates)
+        frame, fit = fit_rows(
+            rows, reading, config, network=network, transformer=transformer, reporting=make_reporting(reporting)
+        )
+        self.read_, self.rows_, self.config_, self.transformer_ = reading, rows, config, transformer
         self.fitted_: Fitted = fit.fitted
         self.findings_ = Findings([*frame.findings, *fit.findings])
         self.verdict_windows_ = window_table(frame, fit.windows)
         return self
 
-    def predict(self, data: Any = None, *, horizon: int | None = None) -> pd.DataFrame:
+    def predict(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> pd.DataFrame:
         """The steps after the last row of each series of `data` (default: of the data of `fit`), unseen series included.
+
+        `future`: a file or frame with the covariates that are known ahead, a row per series and step to forecast; a DataError
+        lists every value that is missing in it.
 
         Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model`
         (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
         `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`.
         """
-        return forecast_table(self._fitted(), *self.frame(data, horizon=horizon))
+        frame, steps = self.frame(data, horizon=horizon)
+        return forecast_table(self._fitted(), frame, steps, self.future_rows(future))
+
+    def future_rows(self, future: Any) -> Rows | None:
+        """The rows of a table of covariates that are known ahead; None where none is given."""
+        schema = self._fitted().schema
+        if future is None:
+            return None
+        if not schema.columns_of("known"):
+            raise ValueError(
+                "future= holds covariates that are known ahead, but this model has none: covariates.known= names them"
+            )
+        names = Names(schema.id, schema.time, schema.value)
+        return future_rows(future, getattr(self, "read_", ReadConfig()), names, self.config_.covariates)
 
     def frame(self, data: Any = None, *, horizon: int | None = None) -> tuple[Frame, int]:
         """What `predict` and `plot` start from: the data on their full grid, and the number of steps; sets `data_findings_`."""
@@ -103,17 +141,24 @@ class Forecaster:
         The rows are cut first and everything is decided from what is left. `refit=False` fits once, before the first cut-off.
         The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
-        (rows, read), config = self._rows(data), self._fit_config()
+        (rows, read), config = self._rows(data), replace(self._fit_config(), covariates=self._covariates())
         result = evaluation.backtest(
-            rows, read, config, windows=windows, step=step, refit=refit, reporting=make_reporting(reporting)
+            rows,
+            read,
+            config,
+            windows=windows,
+            step=step,
+            refit=refit,
+            transformer=getattr(self, "transformer_", None),
+            reporting=make_reporting(reporting),
         )
         self.backtest_ = result._replace(table=with_own_ids(result.table, rows.names))
         return self.backtest_.table
 
-    def plot(self, data: Any = None, *, horizon: int | None = None) -> Any:
+    def plot(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
         frame, steps = self.frame(data, horizon=horizon)
-        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps))
+        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps, self.future_rows(future)))
 
     def save(self, folder: str | os.PathLike[str]) -> Forecaster:
         """Write the model folder (see `tsattn.store`); the data are not stored in it."""
@@ -164,6 +209,10 @@ class Forecaster:
             model = base.model
         return replace(base, model=model, **{name: value for name, value in given.items() if value is not None})
 
+    def _covariates(self) -> CovariatesConfig:
+        """As declared in the last fit, else in `config`."""
+        return self.config_.covariates if hasattr(self, "config_") else self._fit_config().covariates
+
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
             raise NotFittedError("this Forecaster is not fitted yet: call fit(data) first, or Forecaster.load(folder)")
@@ -174,7 +223,10 @@ class Forecaster:
         read = getattr(self, "read_", ReadConfig())
         if data is not None:
             schema = self.fitted_.schema if hasattr(self, "fitted_") else None
-            return to_rows(data, read, None if schema is None else Names(schema.id, schema.time, schema.value)), read
+            known = None if schema is None else Names(schema.id, schema.time, schema.value)
+            return to_rows(
+                data, read, known, self._fit_config().covariates if schema is None else self.config_.covariates
+            ), read
         if not hasattr(self, "rows_"):
             self._fitted()
             raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
@@ -201,15 +253,15 @@ def make_reporting(reporting: Any) -> Any:
     return Reporting(None, make_console())
 
 
-def read_config(read: ReadConfig | dict[str, Any] | None) -> ReadConfig:
-    """`read` as a ReadConfig; unknown names are listed."""
-    if read is None or isinstance(read, ReadConfig):
-        return read or ReadConfig()
-    known = ReadConfig.__dataclass_fields__
-    unknown = [name for name in read if name not in known]
+def settings_of(schema: Any, given: Any, group: str) -> Any:
+    """`given` (a dict of its fields, such an object or None) as an object of dataclass `schema`; unknown names are listed."""
+    if given is None or isinstance(given, schema):
+        return given or schema()
+    known = schema.__dataclass_fields__
+    unknown = [name for name in given if name not in known]
     if unknown:
-        raise ValueError(f"read has no setting {', '.join(map(repr, unknown))}: choose from {', '.join(known)}")
-    return ReadConfig(**read)
+        raise ValueError(f"{group} has no setting {', '.join(map(repr, unknown))}: choose from {', '.join(known)}")
+    return schema(**given)
 
 
 def fit_config_of(config: Any) -> FitConfig:

@@ -29,6 +29,8 @@ def main(config: PredictConfig) -> None:
                 raise ValueError(f"{name}= is fixed by training: give it to python -m tsattn.train, or leave load= out")
         forecaster.read_ = replace(forecaster.read_, **{name: getattr(config.read, name) for name in given("read")})
     else:
+        if config.future is not None:
+            raise ValueError("future= holds covariates for a trained model: give its folder with load=")
         forecaster = Forecaster(config=fit_config_of(config)).fit_naive(data, read=config.read)
         data = None
     frame, steps = forecaster.frame(data, horizon=config.horizon)
@@ -37,7 +39,7 @@ def main(config: PredictConfig) -> None:
         print(finding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        table = forecast_table(forecaster.fitted_, frame, steps)
+        table = forecast_table(forecaster.fitted_, frame, steps, forecaster.future_rows(config.future))
     dataset = named_dataset(config)
     note = "simulated data" if dataset is not None and dataset.simulated else ""
     figure = draw(forecaster.fitted_, frame, table, note=note) if config.plot is not None else None

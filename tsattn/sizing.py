@@ -7,7 +7,7 @@ how wide the intervals are; verdict windows are read once, by the verdict.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,8 +62,9 @@ def complete_model(
     else:
         d_model, num_layers = 64, 3
     patch_length, patch_reason = default_patch_length(context_length, horizon, season_length)
-    step = 2 * (getattr(model, "num_heads", None) or 1)
-    d_model = getattr(model, "d_model", None) or -(-d_model // step) * step
+    given = vars(model)
+    step = 2 * (given.get("num_heads") or 1)
+    d_model = given.get("d_model") or -(-d_model // step) * step
     sizes = {
         "d_model": d_model,
         "num_layers": num_layers,
@@ -71,18 +72,16 @@ def complete_model(
         "d_ff": 2 * d_model,
         "patch_length": patch_length,
     }
-    open_sizes = {name: size for name, size in sizes.items() if getattr(model, name, 0) is None}
-    if hasattr(model, "positional"):
-        open_sizes["positional"] = check_position(getattr(model, "attention"), getattr(model, "positional"))
-    sized = replace(model, **open_sizes)
-    reasons = []
-    if hasattr(sized, "d_model"):
-        layers = getattr(sized, "num_layers", 1)
-        reasons.append(f"d_model={getattr(sized, 'd_model')}, {layers} layer{'s' * (layers != 1)} for {num_rows:,} rows")
-    if hasattr(sized, "patch_length"):
-        reasons.append(
-            patch_reason if "patch_length" in open_sizes else f"{getattr(sized, 'patch_length')} steps per token, as given"
-        )
+    chosen: dict[str, Any] = {name: size for name, size in sizes.items() if name in given and given[name] is None}
+    if "positional" in given:
+        chosen["positional"] = check_position(given["attention"], given["positional"])
+    sized = replace(model, **chosen)
+    final, reasons = vars(sized), []
+    if "d_model" in final:
+        layers = final.get("num_layers", 1)
+        reasons.append(f"d_model={final['d_model']}, {layers} layer{'s' * (layers != 1)} for {num_rows:,} rows")
+    if "patch_length" in final:
+        reasons.append(patch_reason if "patch_length" in chosen else f"{final['patch_length']} steps per token, as given")
     return sized, "; ".join(reasons) or "its size follows from context and horizon"
 
 

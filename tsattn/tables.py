@@ -11,15 +11,18 @@ import pandas as pd
 
 from tsattn import fitting
 from tsattn.baselines import BASELINES
-from tsattn.config import FitConfig, ReadConfig
+from tsattn.config import CovariatesConfig, FitConfig, ReadConfig
 from tsattn.data import calendar
+from tsattn.data.covariates import check_future, encode, from_plain, plain_features, to_plain
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
-from tsattn.data.panel import Panel, make_panel
+from tsattn.data.panel import ELAPSED, Panel, make_panel
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
 from tsattn.ladder import Windows
 from tsattn.sizing import default_horizon, split_parts
+
+ROLES = ("past", "known", "static")
 
 
 class OutputNames(NamedTuple):
@@ -31,9 +34,15 @@ class OutputNames(NamedTuple):
 
 
 def fit_rows(
-    rows: Rows, read: ReadConfig, config: FitConfig, *, network: bool = True, reporting: Any = None
+    rows: Rows,
+    read: ReadConfig,
+    config: FitConfig,
+    *,
+    network: bool = True,
+    transformer: Any = None,
+    reporting: Any = None,
 ) -> tuple[Frame, fitting.Fit]:
-    """Frame and fit of these rows and nothing else."""
+    """Frame and fit of these rows and nothing else; `transformer` is scikit-learn's, for the covariates."""
     check_names(rows.names, forecast_columns(config.quantiles))
     frame = to_frame(rows, read)
     if reporting is not None:
@@ -45,7 +54,12 @@ def fit_rows(
     horizon = config.horizon or default_horizon(season_length)[0]
     lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
     features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
-    panel = make_panel(frame, horizon=horizon, features=features)
+    features += [f"holiday:{country}" for country in config.covariates.holidays]
+    if getattr(config.model, "positional", None) == "calendar":
+        features = [ELAPSED, *features]
+    covariates = fit_covariates(frame, config.covariates, transformer)
+    panel = make_panel(frame, horizon=horizon, features=features)._replace(weights=frame.weights)
+    panel = with_covariates(panel, frame, covariates, horizon)
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,
@@ -57,6 +71,7 @@ def fit_rows(
         num_series=len(panel.ids),
         num_rows=num_rows,
         cutoff=str(frame.df["ds"].max()),
+        covariates=covariates,
     )
     return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
 
@@ -94,9 +109,96 @@ def check_names(names: Names, columns: list[str]) -> None:
             )
 
 
-def panel_for(frame: Frame, fitted: Fitted, horizon: int) -> Panel:
-    """The panel of a frame with the calendar features that the model needs for `horizon` steps."""
-    return make_panel(frame, horizon=whole_blocks(fitted, horizon), features=list(fitted.schema.features))
+def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = None, *, strict: bool = True) -> Panel:
+    """The panel of a frame with the calendar and the covariates that the model needs for `horizon` steps.
+
+    `future` holds the covariates that are known ahead; with `strict` a DataError names every value that is not there.
+    """
+    steps = whole_blocks(fitted, horizon)
+    panel = make_panel(frame, horizon=steps, features=list(fitted.schema.features))
+    return with_covariates(panel, frame, fitted.schema.covariates, steps, future, required=horizon if strict else 0)
+
+
+# ---- covariates --------------------------------------------------------------------------------------------------------
+
+
+def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any) -> dict[str, Any]:
+    """How each declared column becomes numbers, decided from the rows of `frame`: role -> columns and plain features."""
+    roles = {role: list(getattr(config, role)) for role in ROLES if getattr(config, role)}
+    if not roles:
+        return {}
+    columns = {name: frame.df[f"x:{name}"].to_numpy() for names in roles.values() for name in names}
+    features = plain_features(transformer, columns)
+    return {
+        role: {"columns": names, "features": to_plain([feature for feature in features if feature.column in names])}
+        for role, names in roles.items()
+    }
+
+
+def with_covariates(
+    panel: Panel,
+    frame: Frame,
+    covariates: dict[str, Any],
+    horizon: int,
+    future: Rows | None = None,
+    required: int = 0,
+) -> Panel:
+    """The panel with the encoded covariates of its rows and of the `horizon` steps after each series.
+
+    Of the first `required` steps every value must be known in `future`.
+    """
+    if not covariates:
+        return panel
+    lengths = panel.lengths
+    start = np.cumsum(lengths + horizon) - (lengths + horizon)
+    ahead = stamps_after(frame, panel, horizon)
+    known = covariates.get("known", {}).get("columns", [])
+    if known:
+        ahead = ahead.join(_known_ahead(ahead, future, known))
+        _check_known(ahead, known, frame, np.arange(len(ahead)) % horizon < required)
+    place = np.empty(len(frame.df) + len(ahead), np.int64)  # row of each source row in the table of covariates
+    place[: len(frame.df)] = np.repeat(start - panel.indptr[:-1], lengths) + np.arange(len(frame.df))
+    place[len(frame.df) :] = np.repeat(start + lengths, horizon) + np.tile(np.arange(horizon), len(lengths))
+    parts = []
+    for role, described in covariates.items():
+        columns = {}
+        for name in described["columns"]:
+            past = frame.df[f"x:{name}"].to_numpy()
+            if role == "static":  # also in rows that were added for a gap
+                per_series = past[panel.indptr[:-1]]
+                past, after = np.repeat(per_series, lengths), np.repeat(per_series, horizon)
+            elif role == "known":
+                after = ahead[f"x:{name}"].to_numpy(past.dtype)
+            else:
+                after = np.full(len(ahead), np.nan, past.dtype)
+            columns[name] = np.empty(len(place), past.dtype)
+            columns[name][place] = np.concatenate([past, after])
+        parts.append(encode(from_plain(described["features"]), columns))
+    known_ahead = np.concatenate([np.full(part.shape[1], role != "past") for role, part in zip(covariates, parts, strict=True)])
+    return panel._replace(covariates=np.concatenate(parts, axis=1), covariate_start=start, known_ahead=known_ahead)
+
+
+def _known_ahead(ahead: pd.DataFrame, future: Rows | None, known: list[str]) -> pd.DataFrame:
+    """The columns known ahead at the steps of `ahead`, in its order; missing where `future` has no such row."""
+    names = [f"x:{name}" for name in known]
+    if future is None:
+        return pd.DataFrame(np.nan, index=ahead.index, columns=names)
+    keys = ["unique_id", "ds"]
+    rows = future.df.loc[~future.df.duplicated(keys, keep="last"), [*keys, *names]]
+    return ahead.merge(rows, on=keys, how="left").drop(columns=keys)
+
+
+def _check_known(ahead: pd.DataFrame, known: list[str], frame: Frame, required: np.ndarray) -> None:
+    missing = {}
+    for name in known:
+        rows = ahead[ahead[f"x:{name}"].isna().to_numpy() & required]
+        if len(rows):
+            stamps = [calendar.written(stamp) for stamp in rows["ds"]]
+            missing[name] = list(zip(rows["unique_id"].astype(str), stamps, strict=True))
+    check_future(missing)
+
+
+# ---- tables that go out ------------------------------------------------------------------------------------------------
 
 
 def output_names(frame: Frame) -> OutputNames:
@@ -105,7 +207,7 @@ def output_names(frame: Frame) -> OutputNames:
     return OutputNames((frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y")
 
 
-def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
+def forecast_table(fitted: Fitted, frame: Frame, horizon: int, future: Rows | None = None) -> pd.DataFrame:
     """The long table of forecasts: a row per series and step, in the caller's column names."""
     if fitted.verdict.answer == NETWORK and horizon > fitted.settings.horizon:
         warnings.warn(
@@ -113,7 +215,7 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int) -> pd.DataFrame:
             "widen and its later steps are less certain; train with the longer horizon for better ones",
             stacklevel=3,
         )
-    panel = panel_for(frame, fitted, horizon)
+    panel = panel_for(frame, fitted, horizon, future)
     names = output_names(frame)
     prediction = predict(fitted, panel, horizon)
     table = stamps_after(frame, panel, horizon)
