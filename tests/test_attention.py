@@ -65,7 +65,7 @@ def attend(kind, q, k, v, valid=None, bias=None, window=WINDOW):
     if kind == "local":
         return local(q, k, v, valid, bias, window=window)
     if kind == "additive":
-        return additive(q, k, v, valid, bias, weight=WEIGHT.to(q.dtype))
+        return additive(q, k, v, valid, bias, weight=WEIGHT.to(q))
     return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[kind](q, k, v, valid, bias)
 
 
@@ -376,3 +376,21 @@ def test_prob_sparse_attention_never_makes_a_number_for_every_pair_of_tokens(bia
 
 def test_full_attention_makes_numbers_for_every_pair_of_tokens():
     assert sizes_of("full", 256, True).largest >= BATCH * HEADS * 256 * 256
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_a_gpu_gives_the_numbers_and_gradients_of_the_cpu(kind, dtype, biased):
+    """Fused kernels have rules of their own on windows without any key and on a bias."""
+    valid, results = torch.tensor([VALID[1], [False] * TOKENS]), []
+    for device, precision in (("cpu", torch.float64), ("cuda", dtype)):
+        parts = [part.to(device, precision).requires_grad_() for part in random_heads()]
+        bias = random_bias().to(device, precision) if biased else None
+        result = attend(kind, *parts, valid.to(device), bias)
+        (result * torch.arange(WIDTH, device=device)).sum().backward()
+        results.append([part.double().cpu() for part in (result, *(part.grad for part in parts))])
+    tolerance = 1e-4 if dtype == torch.float32 else 0.1
+    for on_gpu, expected in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(on_gpu, expected, rtol=tolerance, atol=tolerance)
