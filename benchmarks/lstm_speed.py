@@ -6,8 +6,8 @@
 
 The encoder of tsattn with four kinds of attention against `model=lstm` with as many parameters (asserted: within 10 %), a token
 per step, so that context 4096 is 4,096 tokens. A training step is forward, loss, backward and AdamW; a forecast is one forward
-pass without gradients. The models take turns (A B C A B C ...), and the median of the repetitions counts. How well they forecast
-is no question here. Written: `lstm_speed.json` and `.png` (with `_cuda` on a GPU) and the table in `benchmarks/README.md`.
+pass without gradients. The models take turns (A B C A B C ...), and the median of the repetitions counts. Not asked
+here: how well they forecast. Written: `lstm_speed.json` and `.png` (with `_cuda` on a GPU) and the table in `benchmarks/README.md`.
 Letters: B windows per batch, L context.
 """
 
@@ -167,7 +167,7 @@ def medians(cell: Cell, what: str) -> dict[str, float]:
 
 def write_table(cells: list[Cell], on: dict[str, Any]) -> str:
     """A row per size: medians in milliseconds, the faster of LSTM and full attention in bold, and their ratio."""
-    where = on.get("gpu") or f"{on['cpu']}, {on['threads']} threads"
+    where = on.get("gpu") or f"{on['cpu']}, {on['threads']} thread{'s' * (on['threads'] > 1)}"
     lines = [
         f"{where}, {on['precision']}. Milliseconds, medians; bold is the faster of LSTM and full attention.",
         "",
@@ -191,10 +191,11 @@ def plot(cells: list[Cell], on: dict[str, Any], num: dict[str, int], path: Path)
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
 
     batches = sorted({cell.batch for cell in cells})
     figure, axes = plt.subplots(
-        2, len(batches), figsize=(4.2 * len(batches) + 1, 7), sharex=True, sharey="row", squeeze=False, layout="constrained"
+        2, len(batches), figsize=(4.2 * len(batches) + 1, 7), sharey="row", squeeze=False, layout="constrained"
     )
     for row, (what, label) in enumerate((("train", "training step"), ("forecast", "forecast"))):
         for column, batch in enumerate(batches):
@@ -208,14 +209,13 @@ def plot(cells: list[Cell], on: dict[str, Any], num: dict[str, int], path: Path)
                 axis.plot(contexts, [t[name] for t in found], style, color=colour, label=title, markersize=4)
             axis.set(xscale="log", yscale="log", title=f"{label}, {batch} window{'s' * (batch > 1)}")
             axis.set_xticks(contexts, [f"{c:,}\n({t['lstm'] / t['full']:.2g})" for c, t in zip(contexts, found, strict=True)])
-            axis.tick_params(labelbottom=True)
-            axis.minorticks_off()
+            axis.xaxis.set_minor_locator(NullLocator())
             axis.grid(alpha=0.3)
         axes[row, 0].set_ylabel("seconds (median)")
     for axis in axes[-1]:
         axis.set_xlabel("context, a token per step\n(in brackets: time of the LSTM / time of full attention)")
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    where = on.get("gpu") or f"{on['cpu']}, {on['threads']} threads"
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COLOURS), frameon=False)
+    where = on.get("gpu") or f"{on['cpu']}, {on['threads']} thread{'s' * (on['threads'] > 1)}"
     figure.suptitle(f"{num['full']:,} parameters (LSTM {num['lstm']:,}); {where}; {on['precision']}")
     figure.savefig(path, dpi=130)
     plt.close(figure)
