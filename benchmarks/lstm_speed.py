@@ -7,7 +7,7 @@
 The encoder of tsattn with four kinds of attention against `model=lstm` with as many parameters (asserted: within 10 %), a token
 per step, so that context 4096 is 4,096 tokens. A training step is forward, loss, backward and AdamW; a forecast is one forward
 pass without gradients. The models take turns (A B C A B C ...), and the median of the repetitions counts. Not asked
-here: how well they forecast. Written: `lstm_speed.json` and `.png` (with `_cuda` on a GPU) and the table in `benchmarks/README.md`.
+here: how well they forecast. Written: `lstm_speed.json` and `.png` (`_cuda` on a GPU), the table in `benchmarks/README.md`.
 Letters: B windows per batch, L context.
 """
 
