@@ -7,6 +7,7 @@ needs neither scikit-learn nor pickle. scikit-learn is loaded inside the functio
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def number_text(value: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or value == MISSING
+    return value is None or bool(value != value or value == MISSING)
 
 
 def _is_text(column: np.ndarray) -> bool:
@@ -125,24 +126,35 @@ def _check(step: Any) -> None:
 
 def _fitted(transformer: Any, columns: dict[str, np.ndarray]) -> Any:
     """The transformer itself where it is fitted, else a clone fitted on the columns."""
-    if isinstance(transformer, str):
+    if _is_fitted(transformer):
         return transformer
     from sklearn.base import clone
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
 
     from tsattn.data.declared import as_table
 
     try:
-        check_is_fitted(transformer)
-        return transformer
-    except NotFittedError:
-        pass
-    try:
         fresh: Any = clone(transformer)
-        return fresh.fit(as_table(columns))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+            return fresh.fit(as_table(columns))
     except (ValueError, TypeError) as error:
         raise ValueError(f"the transformer does not fit the covariates {_listed(columns)}: {error}") from error
+
+
+def _is_fitted(step: Any) -> bool:
+    """Whether scikit-learn takes a transformer as fitted; all steps of a pipeline must be."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    if step is None or isinstance(step, str):
+        return True
+    if _kind(step) == "Pipeline":
+        return all(_is_fitted(part) for _, part in step.steps)
+    try:
+        check_is_fitted(step)
+    except NotFittedError:
+        return False
+    return True
 
 
 def _through(step: Any, features: list[Feature], dropped: list[Feature]) -> list[Feature]:
@@ -172,7 +184,7 @@ def _side_by_side(step: Any, features: list[Feature], dropped: list[Feature]) ->
     for name, part, chosen in step.transformers_:
         own = [features[i] for i in _chosen(chosen, names, len(features))]
         if own:
-            outputs += [_scaled(f, weights.get(name, 1.0), 0.0) for f in _through(part, own, dropped)]
+            outputs += [_scaled(f, float(weights.get(name, 1.0)), 0.0) for f in _through(part, own, dropped)]
     return outputs
 
 
