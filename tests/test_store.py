@@ -129,7 +129,7 @@ def test_a_patch_model_comes_back_as_one(two_waves, quick, tmp_path):
     Forecaster(config=config).fit(two_waves).save(tmp_path / "model")
     loaded = Forecaster.load(tmp_path / "model")
     assert type(loaded.config_.model) is PatchConfig
-    assert loaded.fitted_.network.patch_length == 16
+    assert loaded.fitted_.network.config.patch_length == 16
 
 
 def test_a_second_model_takes_the_place_of_the_first(trained, trained_folder, two_waves, tmp_path):

@@ -148,7 +148,7 @@ def test_the_default_batch_is_an_eighth_of_the_windows_within_bounds(windows, si
 
 def test_the_loss_of_the_encoder_falls_on_a_series_that_can_be_learned(tmp_path):
     wave = (10 + 5 * np.sin(np.arange(80) * 2 * np.pi / 4)).tolist()
-    model = EncoderConfig(patch_length=1, d_model=16, num_layers=1, num_heads=1, d_ff=16, head="point", dropout=0.0)
+    model = EncoderConfig(patch_length=1, d_model=16, num_layers=1, num_heads=1, d_ff=16, head="point", positional="rotary")
     network = build_network(Settings(HORIZON, CONTEXT, (0.5,), (0.5,), 0, "encoder", model), 0)
     run(
         network,

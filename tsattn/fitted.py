@@ -150,11 +150,12 @@ def together(fitted: Fitted) -> bool:
 
 def check_one_end(panel: Panel) -> None:
     """Raise a ValueError where series that are forecast together end at different times."""
-    early = np.flatnonzero(panel.behind > 0)
+    behind = panel.behind - min(panel.behind, default=0)
+    early = np.flatnonzero(behind)
     if len(early):
         raise ValueError(
             f"this model forecasts all series together, so all must end at the same time: {panel.ids[early[0]]!r} ends "
-            f"{panel.behind[early[0]]} steps before the latest ({len(early)} of {len(panel.ids)} do); fill or leave out these "
+            f"{behind[early[0]]} steps before the latest ({len(early)} of {len(panel.ids)} do); fill or leave out these "
             "series, or use model=encoder"
         )
 
