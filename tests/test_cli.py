@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from tsattn import cli, store
+from tsattn import cli, config, store
 from tsattn.config import MODEL_CONFIGS, BacktestConfig, PredictConfig, TrainConfig
 
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
@@ -44,7 +44,9 @@ def call(monkeypatch, capsys, tmp_path):
     def called(name: str, *arguments: str, task=None) -> Ended:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         capsys.readouterr()
-        code = cli.exit_code(name, SCHEMAS[name], task or import_module(f"tsattn.{name}").main)
+        command = import_module(f"tsattn.{name}")
+        afterwards = getattr(command, "compare", None) if task is None else None
+        code = cli.exit_code(name, SCHEMAS[name], task or command.main, afterwards)
         return Ended(code, *capsys.readouterr())
 
     yield called
@@ -248,6 +250,7 @@ def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_wave
     assert files_below(work) == {
         "waves.csv",
         *(f"my run/{name}" for name in ("config.json", "findings.json", "manifest.json", "model.safetensors", "train.json")),
+        "my run/verdict_windows.csv",
         *(f"my run/logs/{part}/metrics.csv" for part in ("quantile_head", "refit_on_all_rows")),
     }
     assert json.loads((work / "my run" / "train.json").read_text())["horizon"] == 5
@@ -260,12 +263,97 @@ def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_wave
 def test_each_setting_of_a_multirun_gets_a_run_folder_of_its_own(call, tmp_path, waves_csv):
     ended = call("train", "--multirun", "input=waves.csv", "seed=0,1", "horizon=5", "trainer.logger=none", *SHORT)
     assert ended.code == 0, ended.err
-    folders = sorted(path.parent for path in tmp_path.glob("runs/*/manifest.json"))
+    [sweep] = tmp_path.glob("runs/multirun-*")
+    folders = [sweep / "0", sweep / "1"]
     assert [json.loads((folder / "train.json").read_text())["seed"] for folder in folders] == [0, 1]
     weights = [json.loads((folder / "manifest.json").read_text())["sha256"]["model.safetensors"] for folder in folders]
     assert weights[0] != weights[1]
-    assert not (tmp_path / "outputs").exists()
-    assert not (tmp_path / "multirun").exists()
+    assert {path.name for path in sweep.iterdir()} == {"0", "1", "comparison.csv", "comparison.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {"waves.csv", "runs"}
+    assert not list(tmp_path.rglob("multirun.yaml"))
+
+
+def test_the_verdict_windows_of_a_run_are_a_table_of_the_user_whose_means_are_the_verdict(call, tmp_path, waves_csv):
+    assert call("train", "input=waves.csv", "horizon=5", "output=run", "trainer.logger=none", *SHORT).code == 0
+    table = pd.read_csv(tmp_path / "run" / "verdict_windows.csv")
+    verdict = json.loads((tmp_path / "run" / "config.json").read_text())["verdict"]
+    assert table.columns.tolist() == ["shop", "cutoff", "origin", *verdict["mase"]]
+    assert table["shop"].tolist() == ["north", "south"] * 4
+    assert table["origin"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert table["cutoff"].iloc[-1] == "2024-04-24"  # five days before the last one, 29 April
+    for rung, mase in verdict["mase"].items():
+        assert table[rung].mean() == pytest.approx(mase)
+
+
+def test_a_multirun_ends_in_a_comparison_and_goes_on_where_it_was_interrupted(call, tmp_path, monkeypatch):
+    from tsattn import forecaster
+
+    arguments = ("--multirun", "dataset=image_counts", "horizon=7", "seed=0,1", "model.scaling=arcsinh,standard", "output=rm")
+    arguments = (*arguments, "refit=false", "trainer.logger=none", "context_length=14", *SHORT)
+    fit, fits = forecaster.Forecaster.fit, []
+
+    def counted(self, *args, **options):
+        fits.append(self.config.seed)
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(forecaster.Forecaster, "fit", counted)
+    assert call("train", *arguments).code == 130
+    assert files_below(tmp_path / "rm" / "2") == set()
+    assert pd.read_csv(tmp_path / "rm" / "comparison.csv")["seeds"].tolist() == [0, 0]
+    ended = call("train", *arguments)
+    assert ended.code == 0, ended.err
+    assert fits == [0, 0, 1, 1, 1]
+    assert ended.out.count(": already there\n") == 2
+    table = pd.read_csv(tmp_path / "rm" / "comparison.csv")
+    assert table["variant"].tolist() == ["model.scaling=arcsinh", "model.scaling=standard"]
+    assert table["seeds"].tolist() == ["0, 1"] * 2
+    assert table["low"].isna().tolist() == [True, False]
+    verdicts = [json.loads((tmp_path / "rm" / str(job) / "config.json").read_text())["verdict"] for job in range(4)]
+    mase = [verdict["mase"]["network"] for verdict in verdicts]
+    assert table["mase"].tolist() == pytest.approx([(mase[0] + mase[2]) / 2, (mase[1] + mase[3]) / 2])
+    assert table["difference"][1] == pytest.approx((mase[1] + mase[3] - mase[0] - mase[2]) / 2)
+    written = (tmp_path / "rm" / "comparison.md").read_text()
+    assert written in ended.out
+    assert "## image_counts, 7 steps ahead: 93 windows of 3 series at 31 dates" in written
+
+
+@pytest.fixture
+def done(call, tmp_path, waves_csv):
+    """The settings of a finished run of a sweep, its folder, and the settings' way into `train.is_done`."""
+    arguments = ("input=waves.csv", "seed=0", "horizon=5", "output=rm", "trainer.logger=none", *SHORT)
+    assert call("train", "--multirun", *arguments).code == 0
+    folder = tmp_path / "rm" / "0"
+
+    def is_done(*more: str) -> bool:
+        seen = []
+        assert call("train", *arguments, *more, task=seen.append).code == 0
+        return import_module("tsattn.train").is_done(folder, seen[0], seen[0].input)
+
+    return folder, is_done
+
+
+def test_a_run_is_taken_as_done_only_with_the_same_settings(done):
+    _, is_done = done
+    assert is_done()
+    assert is_done("output=elsewhere")
+    assert not is_done("horizon=6")
+    assert not is_done("trainer.learning_rate=0.1")
+
+
+@pytest.mark.parametrize("name", ["train.json", "verdict_windows.csv", "manifest.json", "model.safetensors"])
+def test_a_run_without_one_of_its_files_is_not_done(done, name):
+    folder, is_done = done
+    (folder / name).unlink()
+    assert not is_done()
+
+
+def test_a_run_on_a_table_that_has_changed_since_is_not_done(done, waves_csv):
+    _, is_done = done
+    later = waves_csv.stat().st_mtime + 3600
+    os.utime(waves_csv, (later, later))
+    assert not is_done()
 
 
 def test_a_multirun_writes_each_job_to_a_place_of_its_own(call, composed, tmp_path):
@@ -274,8 +362,7 @@ def test_a_multirun_writes_each_job_to_a_place_of_its_own(call, composed, tmp_pa
     assert [(config.seed, config.output) for config in seen] == [(4, "my run/0"), (5, "my run/1")]
     ended = call("predict", "--multirun", "values=[2,5,10,6]", "horizon=1,2", "output=out/f.csv", "plot=p.svg")
     assert ended.code == 0, ended.err
-    written = {name for name in files_below(tmp_path) if not name.startswith("runs/multirun/")}  # Hydra's own note
-    assert written == {"out/f-0.csv", "out/f-1.csv", "p-0.svg", "p-1.svg"}
+    assert files_below(tmp_path) == {"out/f-0.csv", "out/f-1.csv", "p-0.svg", "p-1.svg"}
     assert [len(pd.read_csv(tmp_path / "out" / f"f-{job}.csv")) for job in (0, 1)] == [1, 2]
     assert composed("train", "output=my run").output == "my run"
 
@@ -315,7 +402,18 @@ def test_a_named_data_set_is_printed_with_its_origin(call, waves_csv, tmp_path):
 
 
 def test_the_first_failure_of_a_multirun_is_its_result(call, waves_csv):
-    assert_user_error(call("train", "--multirun", "input=absent.csv", "seed=0,1"), "absent.csv")
+    ended = call("train", "--multirun", "input=absent.csv", "seed=0,1", "output=rm")
+    assert ended.out.strip() == "rm/0: input='absent.csv' seed=0 output='rm'"
+    assert_user_error(ended._replace(out=""), "absent.csv")
+
+
+def test_a_multirun_with_a_failure_still_compares_what_was_done_before(call, tmp_path, waves_csv):
+    arguments = ("input=waves.csv", "horizon=5", "output=rm", "trainer.logger=none", *SHORT)
+    ended = call("train", "--multirun", "trainer.learning_rate=0.001,1e30,0.002", *arguments)
+    assert ended.code == 3
+    assert ended.err.startswith("error: training stopped")
+    assert len(pd.read_csv(tmp_path / "rm" / "comparison.csv")) == 1
+    assert not (tmp_path / "rm" / "2").exists()
 
 
 def test_the_horizon_is_one_season_where_none_is_given(call, tmp_path, waves_csv):
@@ -327,6 +425,39 @@ def test_the_built_in_sample_needs_no_file(call, tmp_path):
     ended = call("predict", "dataset=image_counts", "horizon=2", "output=out.csv")
     assert ended.code == 0, ended.err
     assert len(pd.read_csv(tmp_path / "out.csv")) == 3 * 2
+
+
+def test_a_data_set_that_is_not_shipped_is_found_in_the_folder_of_data_sets(call, monkeypatch, tmp_path, waves_csv):
+    monkeypatch.delenv("TSATTN_DATA", raising=False)
+    for name in ("radiology", "store_items", "etth1"):
+        assert_user_error(call("train", f"dataset={name}"), f"dataset={name}", "TSATTN_DATA", "dataset.path=")
+    monkeypatch.setenv("TSATTN_DATA", str(tmp_path))
+    assert_user_error(call("train", "dataset=radiology"), f"{tmp_path}/counts/radiology_exams_daily.parquet", "No such file")
+    assert call("predict", "dataset.path=null", "dataset.stored_as=waves.csv", "horizon=2", "output=out.csv").code == 0
+    assert call("predict", "dataset=radiology", "input=waves.csv", "horizon=2", "output=out.csv").code == 0
+
+
+def test_a_named_data_set_has_a_usual_horizon_that_the_command_line_overrules(composed):
+    assert composed("train", "dataset=radiology").horizon == 28
+    assert composed("backtest", "dataset=etth1").horizon == 96
+    assert composed("train", "dataset=radiology", "horizon=7").horizon == 7
+    assert composed("train", "dataset=radiology", "experiment=etth1_96").horizon == 96
+    assert composed("train").horizon is None
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("attention", config.ATTENTIONS), ("positional", config.POSITIONALS)])
+def test_an_ablation_sweeps_every_kind_over_three_tables_and_three_seeds(call, name, kinds):
+    seen = []
+    sweep = ("--multirun", f"experiment=ablate_{name}")
+    assert call("train", *sweep, f"model.{name}={kinds[1]}", "seed=0", task=seen.append).code == 0
+    assert [(job.dataset.name, job.horizon) for job in seen] == [("radiology", 28), ("store_items", 28), ("etth1", 96)]
+    assert {(job.seed, getattr(job.model, name), job.refit) for job in seen} == {(0, kinds[1], False)}
+    swept = OmegaConf.load(Path(cli.__file__).parents[1] / "conf" / "experiment" / f"ablate_{name}.yaml").hydra.sweeper.params
+    assert list(swept.items()) == [  # seeds first: a sweep that is cut short has whole comparisons of fewer seeds
+        ("seed", "0,1,2"),
+        ("dataset", "radiology,store_items,etth1"),
+        (f"model.{name}", ",".join(kinds)),
+    ]
 
 
 def test_a_data_set_of_a_known_digest_is_refused_when_the_file_is_another_one(call, waves_csv):

@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tsattn import config as settings
 
@@ -20,18 +22,33 @@ TEXTS = ("sep", "decimal", "thousands", "encoding", "date_format", "tz", "id", "
 QUOTED = re.compile(rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)}))=(.*)", re.DOTALL)
 OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".json", ".feather", ".zip", ".bz2", ".xz", ".zst", ".html", ".db")
 DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+DATA_FOLDER = "TSATTN_DATA"  # the variable that names the folder of the data sets that are not shipped
 
 
-def run(name: str, schema: type, task: Callable[[Any], None]) -> None:
+class Job(NamedTuple):
+    """One job of a multirun."""
+
+    config: Any  # the settings, with the job's own places in `output` and `plot`
+    overrides: dict[str, str]  # what the command line and the sweep of an experiment set
+
+
+Task = Callable[[Any], None]
+Afterwards = Callable[[list[Job]], None]
+
+
+def run(name: str, schema: type, task: Task, afterwards: Afterwards | None = None) -> None:
     """Compose `conf/<name>.yaml` with the command line, hand `task` the plain `schema` object, and exit."""
-    sys.exit(exit_code(name, schema, task))
+    sys.exit(exit_code(name, schema, task, afterwards))
 
 
-def exit_code(name: str, schema: type, task: Callable[[Any], None]) -> int:
-    """Run the command and turn what happens into an exit code and, for errors of the user, one line on stderr."""
+def exit_code(name: str, schema: type, task: Task, afterwards: Afterwards | None = None) -> int:
+    """Run the command and turn what happens into an exit code and, for errors of the user, one line on stderr.
+
+    `afterwards` gets the jobs of a multirun that came to their end, also where a later one did not.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        _hydra(name, schema, task)
+        _hydra(name, schema, task, afterwards)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
@@ -111,18 +128,23 @@ def register_schemas(name: str, schema: type) -> None:
         store.store(group="schema", name=model, node=fields)
 
 
-def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
+def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -> None:
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
     register_schemas(name, schema)
     problems: list[BaseException] = []
+    done: list[Job] = []
+    sweep = unused(Path("runs", f"multirun-{time.strftime('%Y%m%d-%H%M%S')}"))
 
     def compose(composed: DictConfig) -> None:
         """Keep the first problem for ourselves: Hydra would print it in its own words. The rest of a sweep is not started."""
         if not problems:
             try:
-                task(numbered(OmegaConf.to_object(composed), name))
+                config = numbered(OmegaConf.to_object(composed), name, sweep)
+                task(config)
+                if in_multirun():
+                    done.append(Job(config, job_overrides()))
             except BaseException as problem:
                 problems.append(problem)
 
@@ -131,28 +153,63 @@ def _hydra(name: str, schema: type, task: Callable[[Any], None]) -> None:
         raise ValueError(f"{added[0]!r}: settings are changed by name=value, none can be added or removed with + or ~")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
     sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
-    hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
-    if problems:
-        raise problems[0]
+    with tempfile.TemporaryDirectory() as forgotten:  # for the note that Hydra makes of a sweep
+        OmegaConf.register_new_resolver("forgotten", lambda: forgotten, replace=True)
+        hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
+    try:
+        if done and afterwards is not None:
+            afterwards(done)
+    finally:
+        if problems:
+            raise problems[0]
 
 
-def numbered(config: Any, name: str) -> Any:
-    """In a multirun, the settings with the number of the job in what is written: rm/0, rm/1; forecast-0.csv, forecast-1.csv."""
+def numbered(config: Any, name: str, sweep: Path) -> Any:
+    """In a multirun, the settings with the number of the job in what is written: rm/0, rm/1; forecast-0.csv, forecast-1.csv.
+
+    `sweep` is where the run folders of a training go when no `output=` is given.
+    """
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
-    running = HydraConfig.get()
-    if running.mode == RunMode.MULTIRUN:
+    if in_multirun():
+        number = HydraConfig.get().job.num
+        if name == "train":
+            config.output = str(Path(config.output or sweep, str(number)))
+            return config
         for field in ("output", "plot"):
             path = getattr(config, field, None)
             if path is not None:
-                of_job = Path(path, str(running.job.num)) if name == "train" else _with_number(Path(path), running.job.num)
-                setattr(config, field, str(of_job))
+                setattr(config, field, str(_with_number(Path(path), number)))
     return config
 
 
 def _with_number(path: Path, number: int) -> Path:
     return path.with_stem(f"{path.stem}-{number}")
+
+
+def in_multirun() -> bool:
+    """Whether the running command is a sweep over several settings."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def job_overrides() -> dict[str, str]:
+    """The settings that make the running job what it is, as they were written: those of the command line and of its sweep."""
+    from hydra.core.hydra_config import HydraConfig
+
+    pairs = (override.partition("=") for override in HydraConfig.get().overrides.task)
+    return {name: value for name, _, value in pairs}
+
+
+def unused(base: Path) -> Path:
+    """`base`, or base-2, base-3 ... where it exists."""
+    path, again = base, 1
+    while path.exists():
+        again += 1
+        path = base.with_name(f"{base.name}-{again}")
+    return path
 
 
 def given(group: str) -> set[str]:
@@ -208,7 +265,7 @@ def table_of(config: Any) -> Any:
             raise ValueError("values= and input= exclude each other: give one of them")
         return values
     dataset = config.dataset
-    path = config.input if config.input is not None else dataset.path
+    path = config.input if config.input is not None else dataset.path or _path_in_data_folder(dataset)
     if path is None:
         raise ValueError(
             f"dataset={dataset.name} needs a file: input=FILE or dataset.path=FILE; dataset=image_counts is the built-in sample"
@@ -220,6 +277,19 @@ def table_of(config: Any) -> Any:
     if config.input is None and dataset.sha256:
         _check_sha256(path, dataset)
     return path
+
+
+def _path_in_data_folder(dataset: Any) -> str | None:
+    """Where a named data set lies below the folder of data sets; None for a table that has no place there."""
+    if not dataset.stored_as:
+        return None
+    folder = os.environ.get(DATA_FOLDER)
+    if not folder:
+        raise ValueError(
+            f"dataset={dataset.name} is not shipped: set {DATA_FOLDER} to the folder that holds {dataset.stored_as}, "
+            "or give dataset.path=FILE"
+        )
+    return str(Path(folder).expanduser() / dataset.stored_as)
 
 
 def named_dataset(config: Any) -> Any:

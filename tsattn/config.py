@@ -308,7 +308,9 @@ class DatasetConfig:
 
     name: str = "csv"
     path: str | None = None
+    stored_as: str = ""  # its place in the folder that the variable TSATTN_DATA names, used where there is no path
     sha256: str | None = None  # refused when the file is another one
+    horizon: int | None = None  # the usual one of these data, taken where horizon= is not given
     origin: str = ""  # where it comes from, printed with every result
     simulated: bool = False  # said in the title of the picture
 

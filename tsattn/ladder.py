@@ -49,7 +49,7 @@ class Windows(NamedTuple):
 
 
 def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
-    """Every rung on the windows of the verdict part. `draft` is fitted on the rows before it; nothing has read these windows."""
+    """Every rung on the windows of the verdict part. `draft` is fitted on the rows before it; nothing has read them yet."""
     horizon, levels = draft.settings.horizon, draft.settings.levels
     nothing = np.zeros_like(parts.verdict)
     errors: dict[str, list[np.ndarray]] = {rung: [np.zeros(0)] for rung in rungs_of(draft)}

@@ -1,36 +1,94 @@
-"""`python -m tsattn.train`: train on a table, hear the verdict, keep the model in a run folder."""
+"""`python -m tsattn.train`: train on a table, hear the verdict, keep the model in a run folder.
+
+Beside the model (see `tsattn.store`) the folder holds
+
+    train.json            the settings of this run, as the command got them; written last
+    verdict_windows.csv   where the model fails: a row per held-out window with the series, the last time before the window
+                          (`cutoff`), the number of that cut-off (`origin`), and the scaled absolute error of every rung
+    logs/                 losses and seconds of the training
+
+A multirun (`--multirun seed=0,1,2 model.attention=full,causal output=sweep`) trains each combination into a folder of its own
+(sweep/0, sweep/1 ...) and ends with `comparison.csv` and `comparison.md` in sweep/ (see `tsattn.comparison`). Started again it
+takes the runs that are there already, so that an interrupted sweep goes on.
+"""
 
 from __future__ import annotations
 
+import glob
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from tsattn.cli import run, say_origin, show_table, table_of
+from tsattn.cli import Job, in_multirun, job_overrides, run, say_origin, show_table, table_of, unused, write_table
 from tsattn.config import TrainConfig
+
+NOTE = "train.json"
 
 
 def main(config: TrainConfig) -> None:
     """Fit, print what was found, decided and forecast, and save the run folder."""
     data = table_of(config)
-    from tsattn import store
+    from tsattn import comparison, store
     from tsattn.forecaster import Forecaster, fit_config_of
     from tsattn.training.fit import Reporting, make_console, resolve_device
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
-    folder = run_folder(config)
+    folder, console = run_folder(config), make_console()
+    if in_multirun():
+        console.print(f"\n{folder}: {' '.join(f'{name}={value}' for name, value in job_overrides().items())}", markup=False)
+        if is_done(folder, config, data):
+            console.print(f"{folder}: already there", markup=False)
+            return
     say_origin(config)
-    console = make_console()
     forecaster = Forecaster(config=fit_config_of(config))
+    (folder / NOTE).unlink(missing_ok=True)
     started = time.perf_counter()
     forecaster.fit(data, read=config.read, reporting=Reporting(folder, console))
     forecaster.save(folder)
-    store.write_file(folder / "train.json", store.to_json(asdict(config)))
+    write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
+    store.write_file(folder / NOTE, store.to_json(asdict(config)))
     console.print(f"\n{show_table(forecaster.predict())}\n", markup=False)
     console.print(str(forecaster.verdict_), markup=False)
     console.print(
         f"{time.perf_counter() - started:.0f} s; the model is in {folder}: python -m tsattn.predict load={folder} input=..."
     )
+
+
+def compare(jobs: list[Job]) -> None:
+    """Print the comparison of the runs of a multirun, and write it beside their folders."""
+    from tsattn import comparison
+
+    names = comparison.variants([job.overrides for job in jobs])
+    folders = [Path(job.config.output) for job in jobs]
+    runs = [
+        comparison.read_run(folder, variant=name, data=job.config.input or job.config.dataset.name)
+        for folder, name, job in zip(folders, names, jobs, strict=True)
+    ]
+    groups = comparison.compare(runs)
+    paths = comparison.write(groups, folders[0].parent)
+    print(f"\n{comparison.to_markdown(groups)}\nThis comparison is in {' and '.join(map(str, paths))}")
+
+
+def is_done(folder: Path, config: TrainConfig, data: Any) -> bool:
+    """Whether the folder holds the finished model of these settings, trained after the table was last written."""
+    from tsattn import comparison, store
+
+    note = folder / NOTE
+    if not note.exists() or not (folder / comparison.WINDOWS).exists():
+        return False
+    found, wanted = (json.loads(text) for text in (note.read_bytes(), store.to_json(asdict(config))))
+    if {**found, "output": None} != {**wanted, "output": None}:
+        return False
+    written = note.stat().st_mtime
+    if any(Path(path).stat().st_mtime > written for path in glob.glob(data) or [data]):
+        return False
+    try:
+        store.load(folder)
+    except store.ModelFolderError:
+        return False
+    return True
 
 
 def run_folder(config: TrainConfig) -> Path:
@@ -41,13 +99,8 @@ def run_folder(config: TrainConfig) -> Path:
             raise ValueError(f"output={config.output} is a file: in train it names the run folder")
         return folder
     name = Path(config.input).name.split(".")[0] if config.input else config.dataset.name
-    base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, again = base, 1
-    while folder.exists():
-        again += 1
-        folder = base.with_name(f"{base.name}-{again}")
-    return folder
+    return unused(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 if __name__ == "__main__":
-    run("train", TrainConfig, main)
+    run("train", TrainConfig, main, compare)
