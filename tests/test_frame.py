@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsattn.config import ReadConfig
+from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import calendar
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
@@ -383,3 +383,117 @@ def test_periods_in_a_parquet_file_are_dates(tmp_path) -> None:
     frame = to_frame(to_rows(str(path)))
     assert frame.freq == "MS"
     assert frame.df["ds"].iloc[[0, -1]].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2025-12-01")]
+
+
+# ---- covariates and weights --------------------------------------------------------------------------------------------
+
+COVARIATES = CovariatesConfig(past=["temp"], known=["price", "promo"], static=["region", "size"])
+
+
+def shops() -> pd.DataFrame:
+    """Two shops; the second starts later, and the days 3 and 4 of the first and 2 of the second are absent."""
+    table = pd.concat([long(days(6), name="a"), long(days(3, "2024-01-03"), name="b")]).reset_index(drop=True)
+    table = table.assign(
+        price=np.arange(9.0),
+        temp=[1, np.nan, 3, 4, 5, 6, 7, 8, 9],
+        promo=["x", "y", "y", "y", "x", None, "x", "x", "y"],
+        region=["north"] * 6 + ["south"] * 3,
+        size=[10.0] * 6 + [np.nan] * 3,
+        weight=[2] * 6 + [0.5] * 3,
+    )
+    return table.drop(index=[2, 3, 7])
+
+
+def covered(table, config: ReadConfig | None = None, covariates: CovariatesConfig = COVARIATES) -> Frame:
+    config = config or ReadConfig(value="y", weight="weight")
+    return to_frame(to_rows(table, config, None, covariates), config)
+
+
+def listed(frame: Frame, name: str) -> list:
+    return [None if pd.isna(value) else value for value in frame.df[name]]
+
+
+def test_rows_added_for_gaps_have_no_covariates_but_those_of_their_series():
+    frame = covered(shops())
+    assert frame.df.columns.tolist() == [
+        "unique_id",
+        "ds",
+        "y",
+        "x:temp",
+        "x:price",
+        "x:promo",
+        "x:region",
+        "x:size",
+    ]
+    assert listed(frame, "x:temp") == [1, None, None, None, 5, 6, 7, None, 9]
+    assert listed(frame, "x:price") == [0, 1, None, None, 4, 5, 6, None, 8]
+    assert listed(frame, "x:promo") == ["x", "y", None, None, "x", None, "x", None, "y"]
+    assert frame.df["x:promo"].iloc[2] is None
+    assert listed(frame, "x:region") == ["north"] * 6 + ["south"] * 3
+    assert listed(frame, "x:size") == [10.0] * 6 + [None] * 3
+    assert listed(frame, "y") == [1, 2, None, None, 5, 6, 1, None, 3]
+    assert [str(kind) for kind in frame.df.dtypes[3:]] == ["float64", "float64", "object", "object", "float64"]
+
+
+def test_filling_values_leaves_covariates_alone():
+    frame = covered(shops(), ReadConfig(value="y", weight="weight", missing="zero"))
+    assert listed(frame, "y") == [1, 2, 0, 0, 5, 6, 1, 0, 3]
+    assert listed(frame, "x:price") == [0, 1, None, None, 4, 5, 6, None, 8]
+
+
+def test_missing_covariates_are_reported_once_per_role_with_their_counts():
+    findings = [finding for finding in covered(shops()).findings if finding.topic == "covariates"]
+    assert [(finding.override, finding.level) for finding in findings] == [
+        ("covariates.past=", "repair"),
+        ("covariates.known=", "repair"),
+        ("covariates.static=", "repair"),
+    ]
+    assert [finding.details["missing_values"] for finding in findings] == [{"temp": 4}, {"price": 3, "promo": 4}, {"size": 1}]
+    assert findings[1].message.startswith(
+        "known columns have no value in some of the 9 rows: price 3, promo 4; a missing number"
+    )
+    assert "some of the 2 series: size 1;" in findings[2].message
+    assert "covariates" not in topics(covered(shops().iloc[:2], covariates=CovariatesConfig(known=["price"])))
+
+
+@pytest.mark.parametrize("rule", ["sum", "mean", "last"])
+def test_of_duplicates_the_covariates_of_the_last_row_stay(rule):
+    table = long([*days(3), days(3)[1]], [1, 2, 3, 10]).assign(price=[5, 6, 7, 8], promo=["x", "y", "z", None])
+    frame = covered(table, ReadConfig(duplicates=rule), CovariatesConfig(known=["price", "promo"]))
+    assert listed(frame, "y") == [1, {"sum": 12, "mean": 6, "last": 10}[rule], 3]
+    assert listed(frame, "x:price") == [5, 8, 7]
+    assert listed(frame, "x:promo") == ["x", None, "z"]
+
+
+def test_rows_out_of_order_take_their_covariates_along():
+    table = shops()
+    frame, other = covered(table), covered(pd.concat([table.iloc[:1], table.iloc[1:].sample(frac=1, random_state=0)]))
+    pd.testing.assert_frame_equal(frame.df, other.df)
+
+
+def test_weights_are_one_per_series_in_their_order():
+    weights = covered(shops()).weights
+    assert weights is not None
+    assert weights.dtype == np.float64
+    assert weights.tolist() == [2, 0.5]
+    assert covered(shops().iloc[::-1]).weights.tolist() == [0.5, 2]  # pyright: ignore[reportOptionalMemberAccess]
+    assert frame_of(long(days(3))).weights is None
+
+
+@pytest.mark.parametrize("settings", [{"resample": "2D"}, {"count_per": "D"}])
+def test_counted_and_summed_series_keep_their_weights(settings):
+    table = shops().drop(columns="y") if "count_per" in settings else shops()
+    config = ReadConfig(weight="weight", value=None if "count_per" in settings else "y", **settings)
+    frame = covered(table, config, CovariatesConfig(holidays=["DE"]))
+    assert frame.weights is not None
+    assert frame.weights.tolist() == [2, 0.5]
+    assert frame.df.columns.tolist() == ["unique_id", "ds", "y"]
+
+
+def test_a_cut_of_the_rows_keeps_covariates_and_weights():
+    config = ReadConfig(value="y", weight="weight")
+    rows = to_rows(shops(), config, None, COVARIATES)
+    frame = to_frame(rows._replace(df=rows.df[rows.df["ds"] < "2024-01-05"].reset_index(drop=True)), config)
+    assert listed(frame, "x:price") == [0, 1, 6]
+    assert frame.weights is not None
+    assert frame.weights.tolist() == [2, 0.5]

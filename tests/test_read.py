@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tsattn.config import ReadConfig
+from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data.findings import DataError
-from tsattn.data.read import Names, Rows, read
+from tsattn.data.read import Names, Rows, future_rows, read
 
 
 def rows_of(tmp_path, content: str | bytes, name: str = "a.csv", **settings) -> Rows:
@@ -449,3 +449,339 @@ def test_what_is_found_does_not_depend_on_how_large_the_values_are(tmp_path):
         path = tmp_path / "poisoned.csv"
         table.assign(y=y).to_csv(path, index=False)
         assert read(path).findings == first.findings
+
+
+# ---- covariates --------------------------------------------------------------------------------------------------------
+
+
+def with_covariates(tmp_path, content: str, settings=None, texts: list[str] | None = None, **declared) -> Rows:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    return read(path, ReadConfig(**(settings or {})), None, CovariatesConfig(**declared), texts=texts)
+
+
+def columns_of(rows: Rows) -> dict[str, list]:
+    """The covariates as lists, NaN written as None."""
+    return {name: [None if pd.isna(v) else v for v in rows.df[name]] for name in rows.df.columns[3:]}
+
+
+SALES = """shop,day,sold,price,promo,region,temp
+a,2024-01-01,5,1.5,yes,north,-3
+a,2024-01-02,6,NA,,north,
+b,2024-01-01,7,2,no,süd,4
+b,2024-01-02,8,2.5,yes,süd,5
+"""
+
+
+def test_declared_columns_come_along_as_numbers_or_text_in_the_order_of_their_roles(tmp_path):
+    rows = with_covariates(tmp_path, SALES, known=["promo", "price"], past=["temp"], static=["region"])
+    assert rows.df.columns.tolist() == ["unique_id", "ds", "y", "x:temp", "x:promo", "x:price", "x:region"]
+    assert columns_of(rows) == {
+        "x:temp": [-3, None, 4, 5],
+        "x:promo": ["yes", None, "no", "yes"],
+        "x:price": [1.5, None, 2, 2.5],
+        "x:region": ["north", "north", "süd", "süd"],
+    }
+    assert rows.df["x:price"].dtype == "float64"
+    assert rows.df["x:promo"].dtype == object
+    assert rows.df["x:promo"].iloc[1] is None
+    assert rows.names == Names("shop", "day", "sold")
+    assert rows.covariates is not None
+    assert rows.covariates.known == ["promo", "price"]
+
+
+def test_without_declared_columns_the_rows_are_as_before(tmp_path):
+    rows = with_covariates(tmp_path, "ds,y\n2024-01-01,1\n2024-01-02,2\n", holidays=["DE"])
+    assert rows.df.columns.tolist() == ["unique_id", "ds", "y"]
+
+
+def test_declared_columns_are_no_time_no_id_and_no_value(tmp_path):
+    content = "date,sold,price,opened,store\n2024-01-01,1,3.5,2020-05-05,a\n2024-01-02,2,3.0,2020-05-05,a\n"
+    content += "2024-01-03,1,3.5,2021-05-05,b\n2024-01-04,2,3.0,2021-05-05,b\n"
+    rows = with_covariates(tmp_path, content, known=["price", "store"], past=["opened"])
+    assert rows.names == Names(None, "date", "sold")
+    assert rows.df["x:opened"].tolist() == ["2020-05-05"] * 2 + ["2021-05-05"] * 2
+    assert "price" not in words(rows)
+
+
+def test_covariates_may_be_called_like_our_own_columns(tmp_path):
+    rows = with_covariates(tmp_path, "day,n,y,ds,weight\n2024-01-01,1,7,a,3\n2024-01-02,2,8,b,4\n", known=["y", "ds", "weight"])
+    assert rows.df["y"].tolist() == [1, 2]
+    assert columns_of(rows) == {"x:y": [7, 8], "x:ds": ["a", "b"], "x:weight": [3, 4]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "2"], [1, 2]),
+        (["1,5", "NA"], [1.5, None]),
+        (["1.234,5", ""], [1234.5, None]),
+        (["", "-"], [None, None]),
+        (["x", ""], ["x", None]),
+        (["x", "NA"], ["x", "NA"]),
+        (["01", "A1"], ["01", "A1"]),
+        (["true", "false"], ["true", "false"]),
+        (["2024-01-01", "2024-01-02"], ["2024-01-01", "2024-01-02"]),
+    ],
+)
+def test_a_text_column_is_numbers_only_where_every_cell_is_one(tmp_path, cells, expected):
+    content = f"day;n;x\n2024-01-01;0,5;{cells[0]}\n2024-01-02;2,5;{cells[1]}\n"
+    assert columns_of(with_covariates(tmp_path, content, known=["x"])) == {"x:x": expected}
+
+
+def test_a_column_of_numbers_with_a_few_errors_is_taken_as_text_with_a_warning(tmp_path):
+    content = "day,n,price\n2024-01-01,1,3\n2024-01-02,2,4\n2024-01-03,2,4 Euro\n"
+    rows = with_covariates(tmp_path, content, known=["price"])
+    assert rows.df["x:price"].tolist() == ["3", "4", "4 Euro"]
+    assert "a.csv, line 4: '4 Euro': no number, so every different cell of the column counts as a category" in words(rows)
+
+
+def test_infinite_covariates_are_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"column 'x': a.csv, line 3: 'inf': an infinite value"):
+        with_covariates(tmp_path, "day,n,x\n2024-01-01,1,3\n2024-01-02,2,inf\n", known=["x"])
+    with pytest.raises(DataError, match=r"column 'x': row 2: inf: an infinite value"):
+        read(LONG.assign(x=[1, np.inf, 2]), None, None, CovariatesConfig(past=["x"]))
+
+
+def test_what_an_earlier_fit_took_as_text_stays_text_and_numbers_stay_numbers(tmp_path):
+    content = "day,n,code,price\n2024-01-01,1,01,3\n2024-01-02,2,02,4\n"
+    rows = with_covariates(tmp_path, content, texts=["code"], known=["code", "price"])
+    assert columns_of(rows) == {"x:code": ["01", "02"], "x:price": [3, 4]}
+    with pytest.raises(DataError, match=r"column 'price': a.csv, line 3: 'x': write plain numbers"):
+        with_covariates(tmp_path, content.replace("02,4", "02,x"), texts=["code"], known=["code", "price"])
+    frame = pd.DataFrame({"ds": THREE_DAYS, "y": [1, 2, 3], "code": [1.0, 2.5, np.nan]})
+    assert columns_of(read(frame, None, None, CovariatesConfig(known=["code"]), texts=["code"])) == {
+        "x:code": ["1", "2.5", None]
+    }
+
+
+def test_frames_give_numbers_as_numbers_and_all_else_as_text():
+    table = pd.DataFrame(
+        {
+            "ds": THREE_DAYS,
+            "y": [1, 2, 3],
+            "whole": pd.array([1, None, 3], dtype="Int64"),
+            "flag": [True, False, True],
+            "maybe": pd.array([True, None, False], dtype="boolean"),
+            "kind": pd.Categorical(["a", None, "b"]),
+            "word": ["a", None, "b"],
+            "since": pd.DatetimeIndex(["2024-01-01", "NaT", "2024-01-02 12:00"]),
+        }
+    )
+    names = table.columns[2:].tolist()
+    for given in (table, pl.from_pandas(table), pa.Table.from_pandas(table)):
+        rows = read(given, None, None, CovariatesConfig(known=names))
+        assert columns_of(rows) == {
+            "x:whole": [1, None, 3],
+            "x:flag": ["True", "False", "True"],
+            "x:maybe": ["True", None, "False"],
+            "x:kind": ["a", None, "b"],
+            "x:word": ["a", None, "b"],
+            "x:since": ["2024-01-01", None, "2024-01-02 12:00:00"],
+        }
+        assert rows.df["x:whole"].dtype == "float64"
+        assert all(rows.df[f"x:{name}"].dtype == object for name in names[1:])
+
+
+def test_columns_that_are_not_there_are_one_error_with_all_that_were_expected(tmp_path):
+    with pytest.raises(DataError) as caught:
+        with_covariates(tmp_path, SALES, known=["prices", "promo"], static=["land"])
+    assert str(caught.value) == (
+        "covariates: expected columns prices (did you mean price?), promo, land; the table has shop, day, sold, price, promo, "
+        "region, temp; missing: prices, land"
+    )
+    rows = with_covariates(
+        tmp_path, SALES, {"id": "shop", "value": "sold"}, known=["Price"]
+    )  # as for every other name, case is no matter
+    assert rows.df["x:Price"].notna().tolist() == [True, False, True, True]
+
+
+def test_a_static_column_has_one_value_per_series(tmp_path):
+    gap = SALES.replace("b,2024-01-01,7,2,no,süd", "b,2024-01-01,7,2,no,")
+    filled = with_covariates(tmp_path, gap, {"value": "sold", "id": "shop"}, static=["region"])
+    assert filled.df["x:region"].tolist() == ["north", "north", "süd", "süd"]
+    with pytest.raises(DataError) as caught:
+        with_covariates(tmp_path, SALES, static=["price", "region", "promo", "temp"])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "covariates.static=price: the column price must have one value per series, but b has 2 and 2.5"
+    assert lines[1].endswith("the column promo must have one value per series, but b has 'no' and 'yes'")
+    assert lines[2].endswith("b has 4 and 5")
+    with pytest.raises(DataError, match="a has 5 and 6, and varies within 1 more series"):
+        with_covariates(tmp_path, SALES, settings={"value": "price", "id": "shop"}, static=["sold"])
+
+
+def test_an_id_may_be_static_and_is_then_a_category(tmp_path):
+    content = "store,item,day,sold\n1,x,2024-01-01,1\n1,x,2024-01-02,2\n2,x,2024-01-01,3\n2,x,2024-01-02,4\n"
+    rows = with_covariates(tmp_path, content, settings={"id": ["store", "item"]}, static=["store"])
+    assert rows.df["x:store"].tolist() == ["1", "1", "2", "2"]
+    with pytest.raises(DataError, match=r"the column store names the series: it can only be declared in covariates.static="):
+        with_covariates(tmp_path, content, settings={"id": ["store", "item"]}, known=["store"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "declared", "message"),
+    [
+        ({"value": "price"}, {"known": ["price"]}, r"the column price is the value to forecast \(read.value=\) and cannot"),
+        ({"time": "day"}, {"past": ["day"]}, r"the column day is the time \(read.time=\)"),
+        (
+            {"count_per": "D"},
+            {"known": ["price"]},
+            "read.count_per makes new rows, which the covariates price do not belong to",
+        ),
+        ({"resample": "W-MON"}, {"static": ["region"]}, "read.resample makes new rows.*count or sum first"),
+    ],
+)
+def test_settings_that_exclude_covariates_say_so(tmp_path, settings, declared, message):
+    with pytest.raises(DataError, match=message):
+        with_covariates(tmp_path, SALES, settings=settings, **declared)
+
+
+def test_in_a_wide_table_the_covariates_of_a_row_belong_to_every_series(tmp_path):
+    content = "day,north,south,temp,kind\n2024-01-01,1,3,9.5,a\n2024-01-02,2,4,,b\n"
+    rows = with_covariates(tmp_path, content, past=["temp"], known=["kind"])
+    assert rows.df["unique_id"].tolist() == ["north", "north", "south", "south"]
+    assert columns_of(rows) == {"x:temp": [9.5, None, 9.5, None], "x:kind": ["a", "b", "a", "b"]}
+    with pytest.raises(DataError, match=r"covariates.static=kind: 2 columns are 2 series here"):
+        with_covariates(tmp_path, content, past=["temp"], static=["kind"])
+
+
+# ---- ids of several columns, weights -----------------------------------------------------------------------------------
+
+STOCK = pd.DataFrame(
+    {
+        "agency": ["A", "A", "B", "B"],
+        "sku": [1, 1, 1, 2],
+        "ds": days("2024-01-01", "2024-01-02", "2024-01-01", "2024-01-01"),
+        "y": [1, 2, 3, 4],
+        "share": [0.5, 0.5, 2.0, 1.0],
+    }
+)
+
+
+def test_an_id_of_several_columns_is_joined():
+    config = ReadConfig(id=["agency", "SKU"], value="y")
+    rows = read(STOCK, config)
+    assert rows.df["unique_id"].tolist() == ["A/1", "A/1", "B/1", "B/2"]
+    assert rows.names == Names("agency/sku", "ds", "y")
+    again = read(STOCK.assign(y=9), ReadConfig(), rows.names)  # known by the name of the fit
+    assert again.df["unique_id"].tolist() == ["A/1", "A/1", "B/1", "B/2"]
+    assert again.names == rows.names
+    assert read(STOCK.drop(columns="share").assign(**{"agency/sku": "x"}).head(2), None, rows.names).names.id == "agency/sku"
+    assert read(STOCK, ReadConfig(id=["sku"], value="y", duplicates="last")).names.id_dtype == "int64"
+
+
+def test_ids_that_would_run_into_each_other_are_an_error():
+    table = pd.DataFrame({"a": ["x/y", "x"], "b": ["z", "y/z"], "ds": THREE_DAYS[:2], "y": [1, 2]})
+    with pytest.raises(DataError, match=r"read.id=\[a,b\]: different series would both be called 'x/y/z'"):
+        read(table, ReadConfig(id=["a", "b"]))
+
+
+def test_all_names_that_are_not_there_are_reported_together():
+    with pytest.raises(DataError) as caught:
+        read(STOCK, ReadConfig(id=["agency", "skew"], value="volume"))
+    assert str(caught.value).splitlines() == [
+        "read.id=skew: there is no such column; the table has agency, sku, ds, y, share",
+        "read.value=volume: there is no such column; the table has agency, sku, ds, y, share",
+    ]
+
+
+def test_a_weight_comes_along_and_is_never_a_value():
+    rows = read(STOCK, ReadConfig(id=["agency", "sku"], weight="share"))
+    assert rows.df["weight"].tolist() == [0.5, 0.5, 2, 1]
+    assert rows.names.value == "y"
+    assert "share" not in words(rows)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        ([0.5, 0.6, 2, 1], "read.weight: the weight must have one value per series, but A/1 has 0.5 and 0.6"),
+        ([0.5, 0.5, 0, -1], "read.weight: a weight must be a number above 0, but B/1 has 0, B/2 has -1"),
+        ([0.5, 0.5, np.nan, 1], "a weight must be a number above 0, but B/1 has none"),
+        ([0.5, 0.5, np.inf, 1], "column 'share': row 3: inf: an infinite value"),
+        (["0.5", "0.5", "x", "1"], "column 'share': row 3: 'x': write plain numbers"),
+    ],
+)
+def test_a_weight_is_a_positive_number_per_series(share, message):
+    with pytest.raises(DataError, match=message):
+        read(STOCK.assign(share=share), ReadConfig(id=["agency", "sku"], value="y", weight="share"))
+
+
+def test_a_weight_goes_with_series_in_rows_of_their_own(tmp_path):
+    with pytest.raises(DataError, match=r"read.weight=share already is the id, the time or the value"):
+        read(STOCK, ReadConfig(id=["agency", "sku"], value="share", weight="share"))
+    with pytest.raises(DataError, match=r"read.weight=z needs a table with a column for the ids"):
+        rows_of(tmp_path, "ds,x,y,z\n2024-01-01,1,2,3\n2024-01-02,1,2,3\n", value=["x", "y"], weight="z")
+    with pytest.raises(DataError, match=r"read.weight=shares: there is no such column"):
+        read(STOCK, ReadConfig(id=["agency", "sku"], weight="shares"))
+    known = Names("agency/sku", "ds", "y")  # a forecast needs no weights
+    assert "weight" not in read(STOCK.drop(columns="share"), ReadConfig(weight="share"), known).df
+
+
+# ---- what is known ahead -----------------------------------------------------------------------------------------------
+
+AHEAD = pd.DataFrame(
+    {
+        "sku": [1, 2],
+        "agency": ["A", "B"],
+        "promo": ["yes", None],
+        "date": days("2024-02-01", "2024-02-01"),
+        "price": [3.5, np.nan],
+        "volume": [7.0, 8.0],
+    }
+)
+NAMES = Names("agency/sku", "date", "volume")
+KNOWN = CovariatesConfig(known=["price", "promo"], past=["temp"], static=["region"], holidays=["DE"])
+
+
+@pytest.mark.parametrize("value", ["with", "without"])
+def test_the_future_is_read_without_a_value(tmp_path, value):
+    table = AHEAD if value == "with" else AHEAD.drop(columns="volume")
+    table.to_csv(tmp_path / "ahead.csv", index=False)
+    for data in (table, tmp_path / "ahead.csv"):
+        rows = future_rows(data, ReadConfig(weight="share", missing="zero"), NAMES, KNOWN, texts=["promo"])
+        assert rows.df["unique_id"].tolist() == ["A/1", "B/2"]
+        assert rows.df["ds"].tolist() == AHEAD["date"].tolist()
+        assert rows.df["y"].isna().all()
+        assert columns_of(rows) == {"x:price": [3.5, None], "x:promo": ["yes", None]}
+        assert rows.names.id == "agency/sku"
+
+
+def test_renamed_columns_of_the_future_are_listed_as_expected_against_found():
+    with pytest.raises(DataError) as caught:
+        future_rows(AHEAD.rename(columns={"sku": "item", "price": "prices"}), ReadConfig(), NAMES, KNOWN)
+    assert str(caught.value) == (
+        "future: expected columns agency, sku, date, price (did you mean prices?), promo; the table has item, agency, promo, "
+        "date, prices, volume; missing: sku, price"
+    )
+
+
+def test_the_future_of_a_single_series_has_its_name():
+    history = read(
+        pd.DataFrame({"day": THREE_DAYS, "sold": [1, 2, 3], "price": [1, 1, 2]}), None, None, CovariatesConfig(known=["price"])
+    )
+    ahead = pd.DataFrame({"day": days("2024-01-04"), "price": [2], "note": ["a"]})
+    rows = future_rows(ahead, ReadConfig(), history.names, CovariatesConfig(known=["price"]))
+    assert rows.df["unique_id"].tolist() == history.df["unique_id"].unique().tolist()
+    assert rows.df["x:price"].tolist() == [2]
+
+
+def test_a_future_without_times_counts_the_steps():
+    rows = future_rows(pd.DataFrame({"price": [5, 6]}), ReadConfig(), Names(None, None, "y"), CovariatesConfig(known=["price"]))
+    assert rows.df["ds"].tolist() == [1, 2]
+
+
+def test_times_of_several_columns_are_found_again():
+    table = pd.DataFrame({"year": [2024, 2024], "month": [1, 2], "n": [1, 2], "price": [5, 6]})
+    known = CovariatesConfig(known=["price"])
+    history = read(table, None, None, known)
+    assert history.names.time == "year month"
+    ahead = future_rows(table.drop(columns="n").assign(month=[3, 4]), ReadConfig(), history.names, known)
+    assert ahead.df["ds"].tolist() == days("2024-03-01", "2024-04-01")
+
+
+def test_a_future_that_repeats_a_step_is_an_error_unless_the_last_one_counts():
+    twice = pd.concat([AHEAD, AHEAD.assign(price=9.0)])
+    with pytest.raises(DataError, match="future: 2 rows repeat the id and time of another row: A/1 at 2024-02-01, B/2 at"):
+        future_rows(twice, ReadConfig(), NAMES, KNOWN)
+    assert future_rows(twice, ReadConfig(duplicates="last"), NAMES, KNOWN).df["x:price"].tolist() == [9, 9]

@@ -77,7 +77,10 @@ def with_found_names(columns: Columns, config: ReadConfig) -> ReadConfig:
 
 
 def split_name(columns: Iterable[str], name: str | None, sep: str) -> list[str]:
-    """The columns whose names joined by `sep` are `name`; `name` itself where it is no such thing, none for None."""
+    """The columns whose names joined by `sep` are `name`; none for None.
+
+    Where they are not all there: `name` itself, or its parts at every `sep` if one of these is a column.
+    """
     names = set(columns)
 
     def parts(rest: str) -> list[str]:
@@ -86,7 +89,10 @@ def split_name(columns: Iterable[str], name: str | None, sep: str) -> list[str]:
         cuts = [i for i in range(len(rest)) if rest.startswith(sep, i) and rest[:i] in names]
         return next(([rest[:i], *tail] for i in cuts if (tail := parts(rest[i + len(sep) :]))), [])
 
-    return [] if name is None else parts(name) or [name]
+    if name is None:
+        return []
+    plain = name.split(sep)
+    return parts(name) or (plain if names & set(plain) else [name])
 
 
 def _listed(names: Iterable[str], most: int = 20) -> str:

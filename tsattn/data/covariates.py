@@ -279,10 +279,11 @@ def encode(features: Sequence[Feature], columns: dict[str, np.ndarray]) -> np.nd
 
 def _values(name: str, features: list[Feature], column: np.ndarray, problems: list[str]) -> np.ndarray:
     if _is_text(column):
-        texts = [value for value in column if not _is_missing(value)]
+        texts = [value for value in column if isinstance(value, str) and value != MISSING]
         if texts:
             problems.append(f"column {name!r}: {texts[0]!r} is text, but the model was trained on numbers")
-        return np.zeros((len(column), len(features)))
+            return np.zeros((len(column), len(features)))
+        column = np.array([np.nan if _is_missing(value) else float(value) for value in column])
     given = ~np.isnan(column)
     values = np.where(given, column, 0.0)[:, None]
     numbers = values * [feature.gain for feature in features] + [feature.offset for feature in features]
@@ -299,9 +300,9 @@ def _indicators(name: str, features: list[Feature], column: np.ndarray, problems
     table = np.zeros((len(known) + 1, len(features)))
     table[:-1] = offsets + np.array([[feature.category == category for feature in features] for category in known]) * gains
     code = {category: row for row, category in enumerate(known)}
-    values = column if _is_text(column) else [None if value != value else number_text(value) for value in column]
-    codes = np.array([-1 if _is_missing(value) else code.get(value, -2) for value in values], dtype=np.int64)
-    unknown = list(dict.fromkeys(str(values[row]) for row in np.flatnonzero(codes == -2)))
+    texts = [_name(value) for value in column.tolist()]
+    codes = np.array([-1 if text == MISSING else code.get(text, -2) for text in texts], dtype=np.int64)
+    unknown = list(dict.fromkeys(texts[row] for row in np.flatnonzero(codes == -2)))
     if unknown:
         problems.append(
             f"column {name!r}: {_listed(map(repr, unknown), 5)} is no category that the model was trained with: "

@@ -197,7 +197,7 @@ def report_missing(df: pd.DataFrame, covariates: CovariatesConfig, findings: lis
             more = f" and {len(counts) - 10} more columns" if len(counts) > 10 else ""
             message = (
                 f"{role} columns have no value in some of the {places}: {listed}{more}; a missing number counts as the mean of "
-                "its column, a missing text as no category"
+                "its column (as 0 after a transformer of your own), a missing text as no category"
             )
             findings.append(Finding("covariates", message, f"covariates.{role}=", "repair", {"missing_values": counts}))
 

@@ -92,9 +92,10 @@ def future_rows(
 ) -> Rows:
     """Rows of what is known ahead: id (where the fit had one), time and the `known` columns; y is NaN, a value column ignored.
 
-    `names` are those of the fit, `texts` the columns that it took as categories. Without an id in `names` each row is meant for
-    every series; without a time the rows are numbered 1, 2, ... per series: steps after its end. `DataError` lists the expected
-    columns against those of the table, and rows that repeat an id and time; with `read.duplicates` set, the last one counts.
+    `names` are those of the fit, `texts` the columns that it took as categories. Without an id in `names` the rows are those of
+    the one series (or of all series of a wide table, then called "series"); without a time they are numbered 1, 2, ... per
+    series: steps after its end. `DataError` lists the expected columns against those of the table, and rows that repeat an id
+    and time; with `read.duplicates` set, the last one counts.
     """
     loaded = _loaded(data, config)
     columns = loaded.columns
@@ -112,6 +113,8 @@ def future_rows(
     problems: list[str] = []
     parsed = convert.stamps(loaded, time_names, config, problems)
     rows = _rows(loaded, Chosen(time_names, id_names, [], declared), parsed, config, problems)
+    if not id_names:
+        rows.df["unique_id"] = pd.Series([names.value or "series"] * len(rows.df), dtype=object)
     repeats = np.flatnonzero(rows.df.duplicated(["unique_id", "ds"]).to_numpy())
     if len(repeats) and config.duplicates == "error":
         firsts = ", ".join(describe.places(rows.df, repeats))
