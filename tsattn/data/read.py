@@ -60,15 +60,14 @@ def read(
     known: Names | None = None,
     covariates: CovariatesConfig | None = None,
     *,
-    need_value: bool = True,
     texts: Collection[str] | None = None,
 ) -> Rows:
     """The rows of a file (path or glob of CSV, TSV, Parquet), a pandas, polars or pyarrow frame, a Series, an array or a list.
 
     With `read.count_per` every row is an event: y is 1.0 and `to_rows` counts them. `known` are the names of an earlier table:
     its id and value columns are taken again where they are there. Declared `covariates` are never id, time or value by
-    detection; `texts` are the ones that an earlier fit took as categories (None: seen from the cells). Without `need_value`
-    there is no value column and y is NaN. `DataError` names every cell at fault.
+    detection; `texts` are the ones that an earlier fit took as categories (None: seen from the cells). `DataError` names every
+    cell at fault.
     """
     config, covariates = config or ReadConfig(), covariates or CovariatesConfig()
     check_settings(config, covariates)
@@ -76,7 +75,7 @@ def read(
     config = with_found_names(loaded.columns, _as_before(config, known, loaded.columns))
     declared = find_declared(loaded.columns, config, covariates)
     problems: list[str] = []
-    chosen, parsed = _chosen(loaded, config, declared, texts, need_value, problems)
+    chosen, parsed = _chosen(loaded, config, declared, texts, problems)
     if config.count_per:
         parsed = _event_times(parsed, config)
     return _rows(loaded, chosen, parsed, config, problems)._replace(covariates=covariates)
@@ -162,7 +161,6 @@ def _chosen(
     config: ReadConfig,
     declared: Declared,
     texts: Collection[str] | None,
-    need_value: bool,
     problems: list[str],
 ) -> tuple[Chosen, times.Times | None]:
     """The columns and the parsed times."""
@@ -178,7 +176,7 @@ def _chosen(
     except DataError as error:
         problems.append(str(error))
     try:
-        if need_value and not config.count_per:
+        if not config.count_per:
             value_names = choose_values(columns, time_names, id_names, config, loaded.findings)
     except DataError as error:
         problems.append(str(error))
