@@ -18,8 +18,24 @@ from typing import Any, NamedTuple
 from tsattn import config as settings
 
 PATHS = ("input", "output", "load", "plot", "future", "dataset.path")
-TEXTS = ("sep", "decimal", "thousands", "encoding", "date_format", "tz", "id", "time", "value", "count_per", "resample")
-QUOTED = re.compile(rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)}))=(.*)", re.DOTALL)
+TEXTS = (
+    "sep",
+    "decimal",
+    "thousands",
+    "encoding",
+    "date_format",
+    "tz",
+    "id",
+    "time",
+    "value",
+    "weight",
+    "count_per",
+    "resample",
+)
+LISTS = ("past", "known", "static", "holidays")
+QUOTED = re.compile(
+    rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)})|covariates\.(?:{'|'.join(LISTS)}))=(.*)", re.DOTALL
+)
 OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".json", ".feather", ".zip", ".bz2", ".xz", ".zst", ".html", ".db")
 DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 DATA_FOLDER = "TSATTN_DATA"  # the variable that names the folder of the data sets that are not shipped
@@ -230,7 +246,7 @@ def quote(argument: str) -> str:
     """The override with its value quoted where it is a path or free text, so that Hydra's grammar does not read it.
 
     `input=a(1).csv` becomes `input='a(1).csv'`; `~` is expanded in paths; `null` and quoted values stay what they are, and in
-    `read.time=[a,b]` the names are quoted one by one.
+    `read.time=[a,b]` the names are quoted one by one; one name in `covariates.known=a` is a list of one.
     """
     if re.match(r"values=[^\[]*,", argument):
         return f"values=[{argument.removeprefix('values=')}]"
@@ -243,8 +259,8 @@ def quote(argument: str) -> str:
     if key in PATHS:
         value = os.path.expanduser(value)
     elif value.startswith("[") and value.endswith("]"):
-        return f"{key}=[{','.join(_quoted(part.strip()) for part in value[1:-1].split(','))}]"
-    return f"{key}={_quoted(value)}"
+        return f"{key}=[{','.join(_quoted(part.strip()) for part in value[1:-1].split(',') if part.strip())}]"
+    return f"{key}=[{_quoted(value)}]" if key.startswith("covariates.") else f"{key}={_quoted(value)}"
 
 
 def _quoted(text: str) -> str:

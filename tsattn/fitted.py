@@ -32,7 +32,7 @@ class Schema:
     num_series: int
     num_rows: int
     cutoff: str  # last time stamp seen in training
-    covariates: dict[str, Any] = field(default_factory=dict)  # role -> {"columns": names, "features": see data.covariates}
+    covariates: dict[str, Any] = field(default_factory=dict)  # role -> columns, which are texts, features (see data.covariates)
 
     @property
     def num_features(self) -> int:
@@ -42,6 +42,11 @@ class Schema:
     def columns_of(self, role: str) -> list[str]:
         """The covariate columns declared as past, known or static."""
         return list(self.covariates.get(role, {}).get("columns", ()))
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The covariates that were text, whatever the cells of another table look like."""
+        return frozenset(name for role in self.covariates.values() for name in role["texts"])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
-from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
+from tsattn.tables import after_end, fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
 from tsattn.verdict import WORDS
 
 
@@ -110,19 +110,19 @@ class Forecaster:
         `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`.
         """
         frame, steps = self.frame(data, horizon=horizon)
-        return forecast_table(self._fitted(), frame, steps, self.future_rows(future))
+        return forecast_table(self._fitted(), frame, steps, self.future_rows(future, frame))
 
-    def future_rows(self, future: Any) -> Rows | None:
-        """The rows of a table of covariates that are known ahead; None where none is given."""
+    def future_rows(self, future: Any, frame: Frame) -> Rows | None:
+        """The covariates that are known ahead of `frame`, out of a file or frame; None where none is given."""
         schema = self._fitted().schema
         if future is None:
             return None
         if not schema.columns_of("known"):
             raise ValueError(
-                "future= holds covariates that are known ahead, but this model has none: covariates.known= names them"
+                "future= holds covariates that are known ahead, but this model was trained without covariates.known="
             )
         names = Names(schema.id, schema.time, schema.value)
-        return future_rows(future, getattr(self, "read_", ReadConfig()), names, self.config_.covariates)
+        return after_end(future_rows(future, self.read_, names, self.config_.covariates, texts=schema.texts), frame)
 
     def frame(self, data: Any = None, *, horizon: int | None = None) -> tuple[Frame, int]:
         """What `predict` and `plot` start from: the data on their full grid, and the number of steps; sets `data_findings_`."""
@@ -158,7 +158,7 @@ class Forecaster:
     def plot(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
         frame, steps = self.frame(data, horizon=horizon)
-        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps, self.future_rows(future)))
+        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps, self.future_rows(future, frame)))
 
     def save(self, folder: str | os.PathLike[str]) -> Forecaster:
         """Write the model folder (see `tsattn.store`); the data are not stored in it."""

@@ -39,7 +39,7 @@ def main(config: PredictConfig) -> None:
         print(finding)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        table = forecast_table(forecaster.fitted_, frame, steps, forecaster.future_rows(config.future))
+        table = forecast_table(forecaster.fitted_, frame, steps, forecaster.future_rows(config.future, frame))
     dataset = named_dataset(config)
     note = "simulated data" if dataset is not None and dataset.simulated else ""
     figure = draw(forecaster.fitted_, frame, table, note=note) if config.plot is not None else None

@@ -130,7 +130,11 @@ def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any) -> 
     columns = {name: frame.df[f"x:{name}"].to_numpy() for names in roles.values() for name in names}
     features = plain_features(transformer, columns)
     return {
-        role: {"columns": names, "features": to_plain([feature for feature in features if feature.column in names])}
+        role: {
+            "columns": names,
+            "texts": [name for name in names if columns[name].dtype == object],
+            "features": to_plain(feature for feature in features if feature.column in names),
+        }
         for role, names in roles.items()
     }
 
@@ -176,6 +180,23 @@ def with_covariates(
         parts.append(encode(from_plain(described["features"]), columns))
     known_ahead = np.concatenate([np.full(part.shape[1], role != "past") for role, part in zip(covariates, parts, strict=True)])
     return panel._replace(covariates=np.concatenate(parts, axis=1), covariate_start=start, known_ahead=known_ahead)
+
+
+def after_end(future: Rows, frame: Frame) -> Rows:
+    """`future` with the ids and times of `frame`.
+
+    Series without ids (the columns of a wide table) share its rows; rows without times are the steps after the end.
+    """
+    df = future.df
+    if str(df["ds"].dtype) != str(frame.df["ds"].dtype):
+        raise DataError(f"future: its times are {df['ds'].dtype}, those of the history {frame.df['ds'].dtype}")
+    if frame.names.id is None:
+        ids = frame.df["unique_id"].unique()
+        df = pd.concat([df.assign(unique_id=name) for name in ids], ignore_index=True)
+    if frame.names.time is None:
+        last = frame.df.groupby("unique_id")["ds"].max().to_dict()
+        df = df.assign(ds=[step + last.get(name, 0) for step, name in zip(df["ds"], df["unique_id"], strict=True)])
+    return future._replace(df=df)
 
 
 def _known_ahead(ahead: pd.DataFrame, future: Rows | None, known: list[str]) -> pd.DataFrame:

@@ -142,7 +142,7 @@ def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -
         size = int((offset + lengths[members]).max())
         stamps = calendar.grid(first[[earliest]], np.array([size]), freq)
         start[members] = num_rows + offset
-        table = calendar.features(stamps, [name for name in features if name != ELAPSED])
+        table = calendar.features(stamps, [name for name in features if name != ELAPSED], freq)
         elapsed = np.arange(size, dtype=np.float32)[:, None]
         tables.append(np.concatenate([elapsed, table], axis=1) if ELAPSED in features else table)
         num_rows += size
