@@ -47,7 +47,9 @@ from tsattn.nn.heads import PointHead, masked_mean
 from tsattn.nn.scaling import Scale, last_observed, to_scaled
 from tsattn.sizing import complete_model
 from tsattn.training import callbacks
+from tsattn.training import fit as training
 from tsattn.training.fit import TrainData, train
+from tsattn.training.module import ForecastModule
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "long_horizon"
@@ -77,7 +79,7 @@ DATASETS = {
     "wind": Dataset("wind.csv.gz", "15min", 96),
 }
 TEST_WINDOWS = {("ETTh1", 96): 2785, ("ETTh2", 96): 2785, ("ETTh1", 720): 2161, ("ETTh2", 720): 2161, ("ETTm1", 96): 11425}
-OWN = ("lookback", "features", "table_units", "linear_skip", "average")  # settings of this script
+OWN = ("lookback", "features", "table_units", "linear_skip", "average", "mix", "hide", "no_head")  # settings of this script
 UNTRAINED = ("repeat_last", "seasonal_naive")
 
 # Figures others have published for the same tables and look-backs, MSE/MAE at each horizon, not run here: PatchTST/42, NLinear
@@ -267,6 +269,29 @@ class LinearSkip(nn.Module):
         return raw + self.map(changes).transpose(1, 2)[:, :num_future, :, None], scale
 
 
+class Augmented(ForecastModule):
+    """Training on changed windows: mixtures of two, and contexts of which whole days are hidden. Validation is as it is."""
+
+    mix, hide, day = 0.0, 0.0, 24
+
+    def gather(self, windows: tuple[Tensor, Tensor], panel: PanelTensors) -> Batch:
+        batch = super().gather(windows, panel)
+        if not self.model.training:
+            return batch
+        if self.mix:
+            other = torch.randperm(len(batch.context))
+            share = torch.distributions.Beta(self.mix, self.mix).sample((len(other), 1, 1))
+            context, target = (torch.lerp(part, part[other], share) for part in (batch.context, batch.target))
+            batch = batch._replace(context=context, target=target)
+        if self.hide:
+            days = -(-batch.context.shape[1] // self.day)
+            keep = torch.rand(len(batch.context), days) >= self.hide
+            keep[:, -1] = True  # the last day, and with it the last value, is always seen
+            keep = keep.repeat_interleave(self.day, dim=1)[:, -batch.context.shape[1] :, None]
+            batch = batch._replace(observed=batch.observed & keep, context=batch.context * keep)
+        return batch
+
+
 def split_choices(choices: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Settings of the model, of the trainer and of this script."""
     parts: dict[str, dict[str, Any]] = {"model": {}, "trainer": {}, "": {}}
@@ -308,6 +333,11 @@ def fit(data: Path, name: str, horizon: int, model: str, seed: int, choices: dic
         network.head.__class__ = TableUnits
     if own.get("linear_skip"):
         network = LinearSkip(network, lookback, horizon)
+    if own.get("no_head"):
+        network.head.linear.requires_grad_(False)
+        nn.init.zeros_(network.head.linear.weight)
+    Augmented.mix, Augmented.hide, Augmented.day = own.get("mix", 0.0), own.get("hide", 0.0), DATASETS[name].season
+    training.ForecastModule = Augmented  # what tsattn.training.fit.train builds
     callbacks.EMA_DECAY = own.get("average", 0.98)  # decay of the averaged weights; a remedy that was tried
     trainer = TrainerConfig(**{"accelerator": "cpu", "logger": "none", "progress": False, **of_trainer})
     cuts = cuts_between(table.train, table.validation, horizon)

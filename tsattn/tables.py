@@ -194,7 +194,7 @@ def after_end(future: Rows, frame: Frame) -> Rows:
         ids = frame.df["unique_id"].unique()
         df = pd.concat([df.assign(unique_id=name) for name in ids], ignore_index=True)
     if frame.names.time is None:
-        last = frame.df.groupby("unique_id")["ds"].max().to_dict()
+        last = dict(zip(frame.df["unique_id"], frame.df["ds"], strict=True))  # of each series: its rows are in time order
         df = df.assign(ds=[step + last.get(name, 0) for step, name in zip(df["ds"], df["unique_id"], strict=True)])
     return future._replace(df=df)
 

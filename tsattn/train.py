@@ -50,8 +50,8 @@ def main(config: TrainConfig) -> None:
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
     store.write_file(folder / NOTE, store.to_json(asdict(config)))
     ahead = forecaster.fitted_.schema.columns_of("known")
-    shown = f"A forecast needs {', '.join(ahead)} ahead: predict with future=FILE" if ahead else show_table(forecaster.predict())
-    console.print(f"\n{shown}\n", markup=False)
+    needs = f"A forecast needs {', '.join(ahead)} ahead: python -m tsattn.predict load={folder} input=... future=FILE"
+    console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n", markup=False)
     console.print(str(forecaster.verdict_), markup=False)
     console.print(
         f"{time.perf_counter() - started:.0f} s; the model is in {folder}: python -m tsattn.predict load={folder} input=..."

@@ -37,7 +37,7 @@ def offenders(loaded: Loaded, name: str, rows: np.ndarray, reason: str, column: 
     column = loaded.columns[name] if column is None else column
     cells = []
     for row in rows[:5]:
-        cell = column[int(row)]
+        cell: Any = column[int(row)]
         shown = repr(cell.as_py()) if isinstance(cell, pa.Scalar) else str(cell)
         cells.append(f"{loaded.place(int(row))}: {shown if len(shown) < 60 else shown[:56] + ' ...'}")
     count = f" ({len(rows)} in all)" if len(rows) > 5 else ""

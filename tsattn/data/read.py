@@ -249,7 +249,7 @@ def _numbers(
 def _check_wide(stamps: pd.Series, names: list[str]) -> None:
     """Refuse several columns of numbers where a time stands in several rows."""
     if stamps.duplicated().any():
-        repeated = stamps[stamps.duplicated()].iloc[0]
+        repeated = stamps.loc[stamps.duplicated().to_numpy()].iloc[0]
         raise DataError(
             f"the time {repeated} stands in more than one row and {len(names)} columns hold numbers: "
             f"{', '.join(names[:10])}; set read.value= to the column to forecast and read.id= to the one that names "
