@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-MISSING_RULES = ("mask", "zero", "ffill")
+MISSING_RULES = ("mask", "zero", "ffill", "skip")
 DUPLICATE_RULES = ("error", "sum", "mean", "last")
 
 
@@ -38,7 +38,7 @@ class ReadConfig:
     time: Any = None  # column with the time, or a list of columns joined by a blank
     value: Any = None  # column to forecast, or a list (wide table: one series per column)
     weight: str | None = None  # column with the weight of each series in training: how often its windows are drawn
-    missing: str = "mask"  # a missing row or value: mask (unknown) | zero | ffill
+    missing: str = "mask"  # a missing row or value: mask (unknown) | zero | ffill | skip (rows as they are, on no grid)
     duplicates: str = "error"  # two rows for one id and time: error | sum | mean | last
     count_per: str | None = None  # count rows per period: D, W-MON, MS, h, ...
     resample: str | None = None  # sum a count series into longer periods: W-MON, MS, ...

@@ -103,7 +103,9 @@ def backtest(
                 f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
                 f"table it is {full.freq}: choose fewer windows or a shorter horizon"
             )
-        window, table = forecast_window(fitted, up_to(frame, cutoff), full, cutoff, origin, known_after(rows, cutoff, config))
+        window, table = forecast_window(
+            fitted, up_to(frame, cutoff), full, cutoff, origin, known_after(rows, cutoff, config, regular=full.regular)
+        )
         scored.append(window)
         parts.append(table)
     if fitted is None:
@@ -135,13 +137,17 @@ def cut(rows: Rows, cutoff: pd.Series) -> Rows:
     return rows._replace(df=rows.df[(rows.df["ds"] <= limit).to_numpy() & limit.notna().to_numpy()].reset_index(drop=True))
 
 
-def known_after(rows: Rows, cutoff: pd.Series, config: FitConfig) -> Rows | None:
-    """What is known ahead of the rows after the cut-off of their series, and nothing else of them."""
-    if not config.covariates.known:
+def known_after(rows: Rows, cutoff: pd.Series, config: FitConfig, *, regular: bool) -> Rows | None:
+    """What is known ahead of the rows after the cut-off of their series, and nothing else of them.
+
+    Where rows lie on no grid that is their times too: a forecast is asked for the times of the rows that follow.
+    """
+    if not config.covariates.known and regular:
         return None
     limit = rows.df["unique_id"].map(cutoff.to_dict())  # pyright: ignore[reportArgumentType]
     names = ["unique_id", "ds", *(f"x:{name}" for name in config.covariates.known)]
-    return rows._replace(df=rows.df.loc[(rows.df["ds"] > limit).to_numpy(), names])
+    wanted = (rows.df["ds"] > limit).to_numpy() & (regular | rows.df["y"].notna().to_numpy())
+    return rows._replace(df=rows.df.loc[wanted, names])
 
 
 def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
@@ -180,7 +186,7 @@ def forecast_window(
     """Every rung's forecast from the end of `frame` with what is known ahead (`future`), beside the truth of `full`."""
     horizon, levels = fitted.settings.horizon, fitted.settings.levels
     panel = panel_for(frame, fitted, horizon, future, strict=False)
-    table = stamps_after(frame, panel, horizon)
+    table = stamps_after(frame, horizon, future)
     truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
     answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs_of(fitted)}
     answer = answers[fitted.verdict.answer]

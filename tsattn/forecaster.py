@@ -113,11 +113,11 @@ class Forecaster:
         return forecast_table(self._fitted(), frame, steps, self.future_rows(future, frame))
 
     def future_rows(self, future: Any, frame: Frame) -> Rows | None:
-        """The covariates that are known ahead of `frame`, out of a file or frame; None where none is given."""
+        """The covariates known ahead of `frame`, and its times where it lies on no grid; None where none are given."""
         schema = self._fitted().schema
         if future is None:
             return None
-        if not schema.columns_of("known"):
+        if not schema.columns_of("known") and self.read_.missing != "skip":
             raise ValueError(
                 "future= holds covariates that are known ahead, but this model was trained without covariates.known="
             )

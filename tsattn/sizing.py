@@ -63,6 +63,8 @@ def complete_model(
         d_model, num_layers = 64, 3
     patch_length, patch_reason = default_patch_length(context_length, horizon, season_length)
     given = vars(model)
+    if given.get("positional") == "calendar":
+        patch_length, patch_reason = 1, "a token per row, as each has a time of its own"
     step = 2 * (given.get("num_heads") or 1)
     d_model = given.get("d_model") or -(-d_model // step) * step
     sizes = {

@@ -14,6 +14,7 @@ from tsattn.baselines import BASELINES
 from tsattn.config import CovariatesConfig, FitConfig, ReadConfig
 from tsattn.data import calendar
 from tsattn.data.covariates import check_future, encode, from_plain, plain_features, to_plain
+from tsattn.data.describe import starts
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import ELAPSED, Panel, make_panel
@@ -58,8 +59,10 @@ def fit_rows(
     if getattr(config.model, "positional", None) == "calendar":
         features = [ELAPSED, *features]
     covariates = fit_covariates(frame, config.covariates, transformer)
-    panel = make_panel(frame, horizon=horizon, features=features)._replace(weights=frame.weights)
-    panel = with_covariates(panel, frame, covariates, horizon)
+    _check_rows(frame, features, network)
+    ahead = stamps_after(frame, horizon)
+    panel = make_panel(frame, horizon=horizon, features=features, ahead=pd.Index(ahead["ds"]))._replace(weights=frame.weights)
+    panel = with_covariates(panel, frame, covariates, ahead)
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,
@@ -114,9 +117,17 @@ def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = 
 
     `future` holds the covariates that are known ahead; with `strict` a DataError names every value that is not there.
     """
-    steps = whole_blocks(fitted, horizon)
-    panel = make_panel(frame, horizon=steps, features=list(fitted.schema.features))
-    return with_covariates(panel, frame, fitted.schema.covariates, steps, future, required=horizon if strict else 0)
+    features = list(fitted.schema.features)
+    _check_rows(frame, features, fitted.network is not None)
+    ahead = stamps_after(frame, whole_blocks(fitted, horizon), future)
+    panel = make_panel(frame, horizon=whole_blocks(fitted, horizon), features=features, ahead=pd.Index(ahead["ds"]))
+    return with_covariates(panel, frame, fitted.schema.covariates, ahead, future, required=horizon if strict else 0)
+
+
+def _check_rows(frame: Frame, features: list[str], network: bool) -> None:
+    """Rows at their own times are understood by a network that knows the time of each."""
+    if network and not frame.regular and ELAPSED not in features:
+        raise DataError("read.missing=skip takes rows at their own times, which needs model.positional=calendar")
 
 
 # ---- covariates --------------------------------------------------------------------------------------------------------
@@ -143,19 +154,18 @@ def with_covariates(
     panel: Panel,
     frame: Frame,
     covariates: dict[str, Any],
-    horizon: int,
+    ahead: pd.DataFrame,
     future: Rows | None = None,
     required: int = 0,
 ) -> Panel:
-    """The panel with the encoded covariates of its rows and of the `horizon` steps after each series.
+    """The panel with the encoded covariates of its rows and of the steps `ahead` of each series (see `stamps_after`).
 
     Of the first `required` steps every value must be known in `future`.
     """
     if not covariates:
         return panel
-    lengths = panel.lengths
+    lengths, horizon = panel.lengths, len(ahead) // max(len(panel.ids), 1)
     start = np.cumsum(lengths + horizon) - (lengths + horizon)
-    ahead = stamps_after(frame, panel, horizon)
     known = covariates.get("known", {}).get("columns", [])
     if known:
         ahead = ahead.join(_known_ahead(ahead, future, known))
@@ -239,7 +249,7 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int, future: Rows | No
     panel = panel_for(frame, fitted, horizon, future)
     names = output_names(frame)
     prediction = predict(fitted, panel, horizon)
-    table = stamps_after(frame, panel, horizon)
+    table = stamps_after(frame, horizon, future)
     table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
     if names.id is None:
         table = table.drop(columns="unique_id")
@@ -278,10 +288,30 @@ def window_table(frame: Frame, windows: Windows) -> pd.DataFrame:
     return table if name != own or frame.names.id_dtype is None else table.astype({name: frame.names.id_dtype})
 
 
-def stamps_after(frame: Frame, panel: Panel, horizon: int) -> pd.DataFrame:
-    """unique_id and ds of the `horizon` steps after each series, series after series."""
-    rows, last = frame.df.set_index("ds").index, panel.indptr[1:] - 1
-    clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), panel.lengths))[last]
-    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
+def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.DataFrame:
+    """unique_id and ds of the `horizon` steps after each series, series after series.
+
+    Rows on no grid are followed by the times that stand in `future`, then by usual steps.
+    """
+    rows = frame.df.set_index("ds").index
+    lengths = np.diff(np.append(np.flatnonzero(starts(frame.df)), len(frame.df)))
+    last = np.cumsum(lengths) - 1
+    clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), lengths))[last]
+    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock if frame.regular else None)
     after = np.arange(len(stamps)) % (horizon + 1) > 0
-    return pd.DataFrame({"unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon), "ds": stamps[after]})
+    ids = frame.df["unique_id"].to_numpy()[last]
+    table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]})
+    return table if frame.regular or future is None else _given_times(future, rows[last], ids, horizon, frame.freq)
+
+
+def _given_times(future: Rows, last: Any, ids: np.ndarray, horizon: int, freq: str) -> pd.DataFrame:
+    """The first `horizon` times of each series in `future` after its last one; where there are fewer, usual steps follow."""
+    dtype = future.df["ds"].dtype
+    times = {name: pd.Index(part["ds"]).sort_values() for name, part in future.df.groupby("unique_id", sort=False)}
+    parts = []
+    for name, end in zip(ids, last, strict=True):
+        later = times.get(name, pd.Index([], dtype=dtype))
+        later = later[later > end][:horizon]
+        usual = calendar.future_stamps(later[-1] if len(later) else end, horizon - len(later), freq)
+        parts.append(pd.DataFrame({"unique_id": name, "ds": later.append(usual)}))
+    return pd.concat(parts, ignore_index=True).astype({"ds": dtype})

@@ -262,6 +262,15 @@ def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | No
     return from_ordinals(numbers, step, np.repeat(clock, lengths), pd.DatetimeIndex(first).tz)
 
 
+def fractional_steps(stamps: pd.Index, freq: str) -> np.ndarray:
+    """Steps of `freq` since its origin, a real number for stamps between two of them; a month counts as 1/12 of 365.25 days."""
+    step = parse(freq)
+    if step.kind == "int":
+        return np.asarray(stamps, dtype=np.float64) / step.num
+    unit = {"tick": 1.0, "month": 365.25 / 12 * DAY}.get(step.kind, float(DAY))
+    return instants(stamps) / (unit * step.num)
+
+
 def _single(stamp: Any, freq: str) -> pd.Index:
     step = parse(freq)
     is_number = isinstance(stamp, int | np.integer)

@@ -34,6 +34,7 @@ class Frame(NamedTuple):
     names: Names
     findings: tuple[Finding, ...]
     weights: np.ndarray | None = None  # [S] float64: `read.weight` of each series
+    regular: bool = True  # False with read.missing=skip: the rows as they are, `freq` being their usual step
 
 
 def to_rows(
@@ -97,13 +98,16 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
         raise DataError("there are no rows to forecast from")
     df, codes, ids = _sorted(rows.df, findings)
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
-    given = freq
-    freq = _frequency(df, codes, given, rows.freq, findings)
     static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
-    gapless, num_new = _full_grid(df, codes, freq, [*static, WEIGHT])
-    describe.report_gaps(df, gapless, num_new, freq, config, findings)
+    if config.missing == "skip":
+        freq = freq or rows.freq or calendar.infer_freq(pd.Index(df["ds"]), codes)
+        gapless, num_new = _as_they_are(df, codes, freq, findings), 0
+    else:
+        freq = _frequency(df, codes, freq, rows.freq, findings)
+        gapless, num_new = _full_grid(df, codes, freq, [*static, WEIGHT])
+        describe.report_gaps(df, gapless, num_new, freq, config, findings)
     missing = gapless["y"].isna().to_numpy()
-    if config.missing != "mask":
+    if config.missing in ("zero", "ffill"):
         gapless["y"] = _filled(gapless, config.missing)
     lengths = np.diff(np.r_[np.flatnonzero(describe.starts(gapless)), len(gapless)])
     describe.report_series(gapless, ids, lengths, missing, num_new, config, findings)
@@ -112,13 +116,16 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     if integer:
         findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head=quantile"))
     season, reason = calendar.season_length(freq, int(lengths.max()))
+    if config.missing == "skip":
+        season, reason = 1, "rows on no grid have no season in rows"
     findings.append(
         Finding("season", f"season_length is {season}: {reason}", "season_length=1", details={"season_length": season})
     )
     if rows.covariates is not None:
         report_missing(gapless, rows.covariates, findings)
     weights = gapless.pop(WEIGHT).to_numpy()[describe.starts(gapless)] if WEIGHT in gapless else None
-    return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings), weights)
+    regular = config.missing != "skip"
+    return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings), weights, regular)
 
 
 # ---- order and duplicates ----------------------------------------------------------------------------------------------
@@ -194,6 +201,7 @@ def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, period: s
     if problem is not None:
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
+        hint += "; read.missing=skip with model.positional=calendar takes the rows at their own times"
         if isinstance(df["ds"].dtype, pd.DatetimeTZDtype):
             hint += "; if days begin at another hour in winter than in summer, name their zone with read.tz="
         raise DataError(f"the times follow no regular grid; most steps are {freq}, but {problem}{hint}")
@@ -268,6 +276,17 @@ def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collect
             placed[where] = values
         full[name] = pd.Series(placed, dtype=values.dtype)
     return pd.DataFrame(full), total - len(df)
+
+
+def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> pd.DataFrame:
+    """The rows that hold a value, at their own times; of a series without any value its last row."""
+    known = df["y"].notna().to_numpy()
+    kept = known | ~np.isin(codes, codes[known]) & np.r_[np.diff(codes) != 0, True]
+    left_out = int((~kept).sum())
+    message = f"the {int(kept.sum())} rows with a value are taken at their own times, a usual step being {freq}"
+    message += f"; {left_out} rows without a value are left out" * bool(left_out)
+    findings.append(Finding("frequency", message, "read.missing=mask", details={"freq": freq, "left_out": left_out}))
+    return df[kept].reset_index(drop=True)
 
 
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:

@@ -105,8 +105,10 @@ def features_at_end(panel: Panel, length: int, horizon: int) -> np.ndarray | Non
     return np.concatenate(parts, axis=-1)
 
 
-def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:
+def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = None) -> Panel:
     """The frame as a panel whose calendar holds `features` for every row and `horizon` stamps after each series' end.
+
+    `ahead`: these stamps, [S horizon], for series that lie on no grid.
 
     Series on one grid share the rows of the calendar; a grid of another phase (weeks from Sunday beside weeks from Monday) has
     rows of its own behind it.
@@ -114,15 +116,19 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str]) -> Panel:
     unique_id = frame.df["unique_id"].to_numpy()
     begin = np.flatnonzero(np.r_[True, unique_id[1:] != unique_id[:-1]]) if len(unique_id) else np.zeros(0, np.int64)
     indptr = np.append(begin, len(unique_id)).astype(np.int64)
-    first = frame.df.set_index("ds").index[begin]
-    start, table = _calendar(first, np.diff(indptr) + horizon, frame.freq, features)
+    stamps = frame.df.set_index("ds").index
+    if frame.regular:
+        start, table = _calendar(stamps[begin], np.diff(indptr) + horizon, frame.freq, features)
+    else:
+        start, table = _own_calendars(stamps, indptr, ahead, horizon, frame.freq, features)
     y = frame.df["y"].to_numpy(np.float64, copy=True)
     if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
         raise DataError(f"values beyond {LARGEST:g} leave no room for their squares: divide the values by a large number")
     single = y.astype(np.float32)
     values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y
-    numbers = calendar.ordinals(frame.df.set_index("ds").index[indptr[1:] - 1], calendar.parse(frame.freq))
+    numbers = calendar.ordinals(stamps[indptr[1:] - 1], calendar.parse(frame.freq))
     behind = (numbers.max(initial=numbers[0] if len(numbers) else 0) - numbers) // calendar.parse(frame.freq).num
+    behind = behind if frame.regular else np.zeros_like(behind)  # rows at other times: no common dates
     ids = tuple(str(name) for name in unique_id[begin])
     return Panel(values[:, None], indptr, start, table, frame.freq, ids, behind)
 
@@ -143,7 +149,27 @@ def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -
         stamps = calendar.grid(first[[earliest]], np.array([size]), freq)
         start[members] = num_rows + offset
         table = calendar.features(stamps, [name for name in features if name != ELAPSED], freq)
-        elapsed = np.arange(size, dtype=np.float32)[:, None]
-        tables.append(np.concatenate([elapsed, table], axis=1) if ELAPSED in features else table)
+        tables.append(_with_elapsed(table, np.arange(size), features))
         num_rows += size
     return start, np.concatenate(tables)
+
+
+def _own_calendars(
+    stamps: Any, indptr: np.ndarray, ahead: Any, horizon: int, freq: str, features: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for series on no grid: each has the rows of its own stamps and of the `horizon` ones in `ahead`."""
+    lengths = np.diff(indptr)
+    start = indptr[:-1] + horizon * np.arange(len(lengths))
+    order = np.argsort(
+        np.r_[np.repeat(np.arange(len(lengths)), lengths), np.repeat(np.arange(len(lengths)), horizon)], kind="stable"
+    )
+    whole = stamps.append(ahead)[order]
+    steps = calendar.fractional_steps(whole, freq)
+    elapsed = steps - np.repeat(steps[start], lengths + horizon)
+    table = calendar.features(whole, [name for name in features if name != ELAPSED], freq)
+    return start, _with_elapsed(table, elapsed, features)
+
+
+def _with_elapsed(table: np.ndarray, elapsed: np.ndarray, features: list[str]) -> np.ndarray:
+    """The features with the elapsed steps [U] before them, where they are asked for."""
+    return np.concatenate([elapsed[:, None].astype(np.float32), table], axis=1) if ELAPSED in features else table
