@@ -224,9 +224,6 @@ class CovariatesConfig:
     holidays: list[str] = field(default_factory=list)  # countries (ISO 3166, e.g. DE) whose public holidays are known ahead
 
     def __post_init__(self) -> None:
-        for name in ("past", "known", "static", "holidays"):
-            value = getattr(self, name)
-            setattr(self, name, [value] if isinstance(value, str) else list(value))
         declared = [*self.past, *self.known, *self.static]
         twice = sorted({name for name in declared if declared.count(name) > 1})
         if twice:

@@ -88,7 +88,7 @@ class Forecaster:
         """What an earlier fit left stays as it is until this one has succeeded."""
         reading, config = settings_of(ReadConfig, read, "read"), self._fit_config()
         if covariates is not None:
-            config = replace(config, covariates=settings_of(CovariatesConfig, covariates, "covariates"))
+            config = replace(config, covariates=settings_of(CovariatesConfig, as_lists(covariates), "covariates"))
         rows = to_rows(data, reading, None, config.covariates)
         frame, fit = fit_rows(
             rows, reading, config, network=network, transformer=transformer, reporting=make_reporting(reporting)
@@ -251,6 +251,13 @@ def make_reporting(reporting: Any) -> Any:
     from tsattn.training.fit import Reporting, make_console
 
     return Reporting(None, make_console())
+
+
+def as_lists(covariates: CovariatesConfig | dict[str, Any]) -> Any:
+    """A dict with a single name in place of a list made whole; anything else as it is."""
+    if not isinstance(covariates, dict):
+        return covariates
+    return {role: [names] if isinstance(names, str) else list(names) for role, names in covariates.items()}
 
 
 def settings_of(schema: Any, given: Any, group: str) -> Any:
