@@ -93,7 +93,7 @@ SCALERS = [
 ]
 
 
-@pytest.mark.parametrize("scaler", SCALERS, ids=str)
+@pytest.mark.parametrize("scaler", SCALERS, ids=lambda step: type(step).__name__)
 def test_a_scaler_is_one_multiplication_and_one_addition(scaler):
     assert_same_as_sklearn(scaler, only(made(), NUMBERS), only(made(15, 1), NUMBERS))
 
@@ -111,7 +111,7 @@ ENCODERS = [
 ]
 
 
-@pytest.mark.parametrize("encoder", ENCODERS, ids=str)
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda step: type(step).__name__)
 def test_an_encoder_is_an_indicator_per_category(encoder):
     assert_same_as_sklearn(encoder, only(made(), TEXTS), only(made(15, 1), TEXTS))
 
@@ -143,7 +143,7 @@ MIXED = [
 ]
 
 
-@pytest.mark.parametrize("transformer", MIXED, ids=str)
+@pytest.mark.parametrize("transformer", MIXED, ids=lambda step: type(step).__name__)
 def test_columns_go_where_a_column_transformer_puts_them(transformer):
     assert_same_as_sklearn(transformer, made(), made(15, 1))
 
@@ -352,7 +352,7 @@ def test_encoding_needs_no_scikit_learn():
 # ---- as JSON, and the future -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transformer", [None, *MIXED[:3]], ids=str)
+@pytest.mark.parametrize("transformer", [None, *MIXED[:3]], ids=lambda step: type(step).__name__)
 def test_features_survive_json_to_the_last_bit(transformer):
     columns = made()
     features = plain_features(transformer, columns)
@@ -393,7 +393,7 @@ def test_missing_future_values_are_all_listed_per_column():
         check_future({"price": pairs[:2], "promo": pairs, "rate": pairs[:2], "temp": [], "alone": [("", "2024-01-01")]})
     lines = str(caught.value).splitlines()
     assert lines[0] == "future=: price, rate must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02"
-    assert lines[1].startswith("future=: promo must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02, a at 2024-01-03,")
+    assert lines[1].startswith("future=: promo must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02")
     assert lines[1].endswith("a at 2024-01-20 and 5 more")
     assert lines[2] == "future=: alone must be known ahead, but there is no value for 2024-01-01"
     assert len(lines) == 3

@@ -54,7 +54,7 @@ def lines_of(block):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The files that the README names, small: two series of counts and an event log."""
+    """The files that the README names, small: two series of counts, an event log, sales with covariates, irregular readings."""
     path = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     days = pd.date_range("2024-01-01", periods=154, freq="D")
@@ -66,6 +66,14 @@ def folder(tmp_path_factory):
     )
     images = pd.DataFrame({"file": [f"{i:05d}.dcm" for i in range(1500)], "received": stamps.strftime("%Y-%m-%d %H:%M")})
     (path / "images.csv").write_text(images.to_csv(index=False))
+    price, promotion = rng.uniform(1, 2, 147).round(2), rng.integers(0, 2, 147)
+    sales = pd.DataFrame({"date": days[:147].strftime("%Y-%m-%d"), "price": price, "promotion": promotion})
+    sold = rng.poisson(50 / price + 20 * promotion)
+    (path / "sales.csv").write_text(sales.assign(visitors=sold * 3, sold=sold).iloc[:140].to_csv(index=False))
+    (path / "next_week.csv").write_text(sales.iloc[140:].to_csv(index=False))
+    minutes = np.cumsum(rng.choice([5, 10, 10, 60], 200))
+    readings = pd.DataFrame({"time": pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="min")})
+    (path / "readings.csv").write_text(readings.assign(level=np.sin(minutes / 100).round(3)).to_csv(index=False))
     (path / "docs").mkdir()
     (path / "data").symlink_to(ROOT / "data")
     return path

@@ -175,3 +175,15 @@ def test_every_rung_has_a_name_in_words():
     from tsattn.baselines import BASELINES
 
     assert set(verdict.WORDS) == {"network", *BASELINES}
+
+
+def test_a_network_without_attention_is_called_by_its_name():
+    errors = {"network": np.full(12, 0.5) + np.arange(12) / 100, "last_value": np.ones(12)}
+    for name, words in (
+        ("lstm", "Use the LSTM."),
+        ("linear", "Use the linear model."),
+        ("inverted", "Use the attention model."),
+    ):
+        found = judge(errors, np.zeros(12, int), np.arange(12), num_rows=99, architecture=name)
+        assert str(found).startswith(words)
+        assert found.decision == "use it"

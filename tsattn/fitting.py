@@ -112,7 +112,8 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
                 details={"context_length": context_length},
             )
         )
-        findings.append(Finding("model", f"{model.name}: {size}", "model.d_model= model.patch_length=", details=asdict(model)))
+        sizes = " ".join(f"model.{name}=" for name in ("d_model", "patch_length") if hasattr(model, name))
+        findings.append(Finding("model", f"{model.name}: {size}", sizes or "context_length=", details=asdict(model)))
     return Plan(settings, parts, first_cut, reason, findings)
 
 

@@ -15,7 +15,7 @@ from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
 from tsattn.tables import after_end, fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
-from tsattn.verdict import WORDS
+from tsattn.verdict import in_words
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -240,7 +240,7 @@ def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame, *, note: str = "") -
     names = output_names(frame)
     history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
     history = with_own_ids(history, frame.names)
-    title = f"{note}, " * bool(note) + f"answered by {WORDS[fitted.verdict.answer]}"
+    title = f"{note}, " * bool(note) + f"answered by {in_words(fitted.verdict.answer, fitted.settings.architecture)}"
     return plot_forecast(history, table, id_col=names.id, time_col=names.time, target_col=names.value, title=title)
 
 

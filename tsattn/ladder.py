@@ -77,7 +77,14 @@ def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
 def verdict_of(draft: Fitted, windows: Windows, reason: str = "") -> Verdict:
     """The verdict on these windows. `reason` says why no network was trained, where none was."""
     levels = draft.settings.levels
-    judged = verdict.judge(windows.errors, windows.series, windows.origin, num_rows=draft.schema.num_rows, reason=reason)
+    judged = verdict.judge(
+        windows.errors,
+        windows.series,
+        windows.origin,
+        num_rows=draft.schema.num_rows,
+        reason=reason,
+        architecture=draft.settings.architecture,
+    )
     if judged.num_windows < MIN_VERDICT_WINDOWS:
         return judged
     return verdict.with_coverage(judged, windows.inside[judged.answer], round(levels[-1] - levels[0], 6))

@@ -83,7 +83,8 @@ def complete_model(
         layers = final.get("num_layers", 1)
         reasons.append(f"d_model={final['d_model']}, {layers} layer{'s' * (layers != 1)} for {num_rows:,} rows")
     if "patch_length" in final:
-        reasons.append(patch_reason if "patch_length" in chosen else f"{final['patch_length']} steps per token, as given")
+        size = final["patch_length"]
+        reasons.append(patch_reason if "patch_length" in chosen else f"{size} step{'s' * (size != 1)} per token, as given")
     return sized, "; ".join(reasons) or "its size follows from context and horizon"
 
 

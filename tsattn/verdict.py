@@ -24,6 +24,12 @@ WORDS = {
 }
 
 
+def in_words(rung: str, architecture: str | None = None) -> str:
+    """What a sentence calls a rung; the trained one by its architecture, where that is no attention model."""
+    named = {"lstm": "the LSTM", "linear": "the linear model"}
+    return named.get(architecture or "", WORDS[rung]) if rung == NETWORK else WORDS[rung]
+
+
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """Which rung answers and how sure that is. Errors are MASE: 1 is the mean in-sample error of the seasonal naive one."""
@@ -45,7 +51,15 @@ class Verdict:
     __repr__ = __str__  # the last line of a notebook cell shows the sentence
 
 
-def judge(errors: dict[str, np.ndarray], series: np.ndarray, origin: np.ndarray, *, num_rows: int, reason: str = "") -> Verdict:
+def judge(
+    errors: dict[str, np.ndarray],
+    series: np.ndarray,
+    origin: np.ndarray,
+    *,
+    num_rows: int,
+    reason: str = "",
+    architecture: str | None = None,
+) -> Verdict:
     """The verdict on per-window scaled errors, {rung: [N]}, NaN where a window cannot be scored.
 
     The network answers when its mean error is below that of the best baseline; "use it" needs the paired bootstrap interval of
@@ -69,7 +83,7 @@ def judge(errors: dict[str, np.ndarray], series: np.ndarray, origin: np.ndarray,
     few_dates = len(np.unique(origin[scored])) < MIN_VERDICT_WINDOWS
     decision = "no clear difference" if few_dates or low <= 0 <= high else "use it" if high < 0 else "do not use it"
     answer = NETWORK if difference < 0 else best
-    text = _sentence(decision, answer, best, mase, num, (low, high))
+    text = _sentence(decision, answer, best, mase, num, (low, high), in_words(NETWORK, architecture))
     if few_dates:
         text += f" All these windows lie at fewer than {MIN_VERDICT_WINDOWS} dates, too few to be sure."
     return Verdict(answer, decision, text, num, mase, best, difference, (low, high))
@@ -91,20 +105,27 @@ def difference_interval(
     return float(low), float(high)
 
 
-def _sentence(decision: str, answer: str, best: str, mase: dict[str, float], num: int, interval: tuple[float, float]) -> str:
+def _sentence(
+    decision: str,
+    answer: str,
+    best: str,
+    mase: dict[str, float],
+    num: int,
+    interval: tuple[float, float],
+    network: str,
+) -> str:
     compared = (
-        f"On {_windows(num)} the error of the attention model was MASE {mase[NETWORK]:.2f}, that of {WORDS[best]}, the best "
+        f"On {_windows(num)} the error of {network} was MASE {mase[NETWORK]:.2f}, that of {WORDS[best]}, the best "
         f"naive forecast, {mase[best]:.2f} (difference {mase[NETWORK] - mase[best]:+.2f}, 95 % interval {interval[0]:+.2f} to "
         f"{interval[1]:+.2f})."
     )
     if decision == "use it":
         share = f" Its error is {100 * (1 - mase[NETWORK] / mase[best]):.0f} % smaller." if mase[best] > 0 else ""
-        return f"Use the attention model. {compared}{share}"
+        return f"Use {network}. {compared}{share}"
     if decision == "do not use it":
-        return (
-            f"Do not use the attention model: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
-        )
-    return f"No clear difference between the attention model and a naive forecast; {WORDS[answer]} answers. {compared}"
+        return f"Do not use {network}: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
+    answers = network if answer == NETWORK else WORDS[answer]
+    return f"No clear difference between {network} and a naive forecast; {answers} answers. {compared}"
 
 
 def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str) -> Verdict:

@@ -286,7 +286,7 @@ def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[
     message = f"the {int(kept.sum())} rows with a value are taken at their own times, a usual step being {freq}"
     message += f"; {left_out} rows without a value are left out" * bool(left_out)
     findings.append(Finding("frequency", message, "read.missing=mask", details={"freq": freq, "left_out": left_out}))
-    return df[kept].reset_index(drop=True)
+    return df.loc[kept].reset_index(drop=True)
 
 
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:
