@@ -131,11 +131,13 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "patch": {
         "*": {**ATTENTION, "no_head": True, "mix": 0.5},
         "ETTh1": {**ATTENTION, "table_units": True, "trainer.weight_decay": 5.0},
+        "exchange": {**ATTENTION, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS},
     },
     "patch_linear": {
         "*": {**ATTENTION, "linear_skip": True, "mix": 0.5},
         "ETTh1": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True, "trainer.weight_decay": 5.0},
+        "exchange": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS, "model.patch_length": 4, "linear_skip": True},
     },
 }
@@ -667,7 +669,7 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=1) + "\n")
         told = f"{result['steps']} steps, {result['seconds']:.0f} s" if "steps" in result else ""
         print(*job, f"MSE {result['test']['mse']:.4f} MAE {result['test']['mae']:.4f}", told, flush=True)
-    if given is None and arguments.weights is not None:
+    if given is None and arguments.weights is not None and len(arguments.seeds) > 1:
         for model in ENSEMBLES:
             for name in arguments.datasets:
                 for horizon in arguments.horizons or DATASETS[name].horizons:
