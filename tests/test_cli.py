@@ -585,6 +585,14 @@ def test_a_backtest_prints_the_scores_of_every_rung_and_writes_every_window(call
     assert "4 of 4 windows scored" in ended.out
 
 
+def test_a_backtest_takes_covariates(call, two_waves, tmp_path):
+    two_waves.assign(temperature=np.arange(len(two_waves)) % 7.0).to_csv(tmp_path / "warm.csv", index=False)
+    given = ["input=warm.csv", "read.value=sold", "covariates.known=temperature"]
+    ended = call("backtest", *given, "horizon=5", "windows=1", *SHORT)
+    assert ended.code == 0, ended.err
+    assert "2 of 2 windows scored" in ended.out
+
+
 # ---- errors ------------------------------------------------------------------------------------------------------------
 
 USER_ERRORS = {

@@ -16,7 +16,7 @@ def main(config: BacktestConfig) -> None:
 
     resolve_device(config.trainer)
     console = make_console()
-    rows = to_rows(data, config.read)
+    rows = to_rows(data, config.read, None, config.covariates)
     say_origin(config)
     result = backtest(
         rows,
