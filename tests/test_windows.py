@@ -17,9 +17,13 @@ CONTEXT, HORIZON = 5, 3
 def loop_window(panel, series, cut, end):
     """Rows `cut - CONTEXT .. cut + HORIZON - 1` of one series of `end` rows, one by one; (values, observed, features)."""
     values, observed, features = [], [], []
+    has_history = [False] * panel.values.shape[1]
     for row in range(cut - CONTEXT, cut + HORIZON):
         for v in range(panel.values.shape[1]):
             value = panel.values[panel.indptr[series] + row, v] if 0 <= row < end else np.nan
+            has_history[v] |= row < cut and not np.isnan(value)
+            if row >= cut and not has_history[v]:  # nothing tells its scale
+                value = np.nan
             observed.append(not np.isnan(value))
             values.append(0.0 if np.isnan(value) else value)
         stamp = min(max(panel.start[series] + row, 0), len(panel.calendar) - 1)
@@ -196,6 +200,14 @@ def test_series_together_are_cut_at_the_same_date(ragged_panel):
             np.testing.assert_array_equal(seen.numpy(), observed[:, 0])
     first = gather(panel_tensors(single), torch.from_numpy(series[:, 0]), torch.from_numpy(cut[:, 0]), **where)
     assert torch.equal(joint.features, first.features)
+
+
+def test_a_series_that_begins_after_the_cut_has_no_targets(ragged_panel):
+    level = ragged_panel._replace(values=np.full_like(ragged_panel.values, 1e6))
+    series, cut = torch.tensor([[0, 3]]), torch.tensor([[4, -1]])
+    batch = gather(panel_tensors(level._replace(values=level.values[:, :1])), series, cut, context_length=4, horizon=HORIZON)
+    assert batch.target_observed[0].all(dim=0).tolist() == [True, False]
+    assert batch.target[0, :, 1].tolist() == [0.0] * HORIZON
 
 
 def test_no_date_fits_where_every_series_is_too_short():

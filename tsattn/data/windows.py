@@ -111,9 +111,10 @@ def gather(
 ) -> Batch:
     """Cut windows out of the panel, on its device, without a copy per window beyond the batch itself.
 
-    Places before the first or after the last row of a series are unobserved, like missing values. The calendar must reach
-    `horizon` rows beyond the last cut. With `series` and `cut` of shape [B, V] the series of a row are the variates of one
-    window; its features are those of its first series.
+    Places before the first or after the last row of a series are unobserved, like missing values. So are the targets of a
+    variate whose context holds no value: nothing tells their scale. The calendar must reach `horizon` rows beyond the last cut.
+    With `series` and `cut` of shape [B, V] the series of a row are the variates of one window; its features are those of its
+    first series.
     """
     steps = torch.arange(-context_length, horizon, device=cut.device)
     rows = cut[..., None] + steps  # within the series
@@ -126,13 +127,10 @@ def gather(
     if series.ndim == 2:
         values, observed = (rearrange(part, "b v t 1 -> b t v") for part in (values, observed))
         series, rows = series[:, 0], rows[:, 0]
-    return Batch(
-        values[:, :context_length],
-        observed[:, :context_length],
-        features_of(panel, series, rows, steps),
-        values[:, context_length:],
-        observed[:, context_length:],
-    )
+    seen, target = observed[:, :context_length], values[:, context_length:]
+    target_observed = observed[:, context_length:] & seen.any(1, keepdim=True)
+    features = features_of(panel, series, rows, steps)
+    return Batch(values[:, :context_length], seen, features, torch.where(target_observed, target, 0.0), target_observed)
 
 
 def features_of(

@@ -143,7 +143,7 @@ def train(
     held_out, note = [], ""
     if data.validation is not None and not steps:
         held_out = validation_batches(*data.validation)
-        if not any_target(data, held_out, horizon):
+        if not any_target(data, held_out, context_length, horizon):
             held_out, steps = [], max(config.max_steps // 3, 1)
             note = f"{name}: the validation rows hold no value, so training cannot stop by them: it runs for {steps} steps"
             reporting.say(f"! {note}")
@@ -184,11 +184,12 @@ def validation_batches(series: np.ndarray, cut: np.ndarray) -> list[tuple[Tensor
     return list(pairs)
 
 
-def any_target(data: TrainData, batches: list[tuple[Tensor, Tensor]], horizon: int) -> bool:
+def any_target(data: TrainData, batches: list[tuple[Tensor, Tensor]], context_length: int, horizon: int) -> bool:
     """Whether any target of these windows is observed."""
     panel = data.panel if data.validation_end is None else data.panel._replace(end=data.validation_end)
     batches = [batch for batch in batches if len(batch[0])]
-    return any(bool(gather(panel, *batch, context_length=1, horizon=horizon).target_observed.any()) for batch in batches)
+    lengths = {"context_length": context_length, "horizon": horizon}
+    return any(bool(gather(panel, *batch, **lengths).target_observed.any()) for batch in batches)
 
 
 @contextmanager
