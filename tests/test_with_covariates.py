@@ -94,6 +94,16 @@ def test_every_missing_value_ahead_is_named(trained, shops, missing):
     assert str(problem.value).count(" at ") == len(absent)
 
 
+def test_a_category_stays_text_in_a_file_that_holds_no_other(shops, config, tmp_path):
+    coded = shops.assign(kind=shops["shop"].map({"a": "01", "b": "x"}))  # of shop a alone "01" looks like a number
+    for name, rows in (("both.csv", coded), ("one.csv", coded[coded["shop"] == "a"])):
+        rows.to_csv(tmp_path / name, index=False)
+    read = {"id": "shop", "value": "sold"}
+    forecaster = Forecaster(config=config).fit(tmp_path / "both.csv", read=read, covariates={"static": ["kind"]})
+    both, one = (forecaster.predict(tmp_path / name) for name in ("both.csv", "one.csv"))
+    np.testing.assert_allclose(one["forecast"], both.loc[both["shop"] == "a", "forecast"], rtol=1e-5)
+
+
 def test_renamed_columns_and_unknown_categories_are_named(trained, shops):
     with pytest.raises(DataError, match=r"expected columns .*promo.*the table has shop, day, Promotion"):
         trained.predict(future=next_days(shops).rename(columns={"promo": "Promotion"}))

@@ -222,11 +222,11 @@ class Forecaster:
         """The rows of `data`, or of the data of `fit`, and how they are read. Columns that `fit` met are known by name."""
         read = getattr(self, "read_", ReadConfig())
         if data is not None:
-            schema = self.fitted_.schema if hasattr(self, "fitted_") else None
-            known = None if schema is None else Names(schema.id, schema.time, schema.value)
-            return to_rows(
-                data, read, known, self._fit_config().covariates if schema is None else self.config_.covariates
-            ), read
+            if not hasattr(self, "fitted_"):
+                return to_rows(data, read, None, self._covariates()), read
+            schema = self.fitted_.schema
+            known = Names(schema.id, schema.time, schema.value)
+            return to_rows(data, read, known, self._covariates(), texts=schema.texts), read
         if not hasattr(self, "rows_"):
             self._fitted()
             raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
