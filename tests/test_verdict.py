@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from tsattn import verdict
+from tsattn import Forecaster, verdict
 from tsattn.verdict import judge
 
 
@@ -169,6 +169,12 @@ def test_a_verdict_comes_back_from_json(network):
     found = judged(network)
     assert verdict.from_dict(json.loads(json.dumps(asdict(found)))) == found
     assert str(found) == found.text
+
+
+@pytest.mark.parametrize(("model", "name"), [("auto", "attention model"), ("lstm", "LSTM"), ("linear", "linear model")])
+def test_what_was_not_trained_is_called_by_its_name(model, name):
+    found = Forecaster(7, model=model).fit(list(range(9))).verdict_
+    assert f"No {name} was trained: the longest of 1 series has 9 rows" in found.text
 
 
 def test_every_rung_has_a_name_in_words():

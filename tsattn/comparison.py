@@ -24,7 +24,7 @@ from tsattn.verdict import NETWORK, WORDS
 WINDOWS = "verdict_windows.csv"  # in a run folder: id, cutoff, origin, and a column per rung
 NOT_VARIANTS = ("seed", "output", "input", "dataset", "horizon")  # replicates, places, and what the groups are made of
 EXPLAINED = """\
-MASE is that of the attention model, mean over seeds (standard deviation over seeds), on windows that neither training nor
+MASE is that of the trained model, mean over seeds (standard deviation over seeds), on windows that neither training nor
 early stopping has read. "minus" is the mean paired difference of the errors, negative where the row is better, with its 95 %
 interval over windows. Seconds are those of the training alone; steps are those behind the weights that were kept."""
 

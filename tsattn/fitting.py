@@ -16,7 +16,7 @@ from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, take_rows
 from tsattn.fitted import Fitted, Schema, Settings, build_network, check_one_end, together
 from tsattn.ladder import Windows, score_windows, seasonal_scales, verdict_of
-from tsattn.verdict import Verdict
+from tsattn.verdict import NETWORK, Verdict, in_words
 
 MAX_VALIDATION_WINDOWS = 1000
 
@@ -87,7 +87,7 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
         context_length, why = sizing.default_context_length(horizon, schema.season_length, longest)
     first_cut = np.minimum(max(2, min(schema.season_length, context_length)), np.maximum(parts.validation - horizon, 1))
     num_windows = int(np.maximum(parts.validation - horizon - first_cut + 1, 0).sum())
-    reason = _why_no_network(network, num_windows, int(parts.num_verdict.sum()), panel, horizon)
+    reason = _why_no_network(config if network else None, num_windows, int(parts.num_verdict.sum()), panel, horizon)
     settings = Settings(
         horizon=horizon,
         context_length=context_length,
@@ -117,13 +117,15 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
     return Plan(settings, parts, first_cut, reason, findings)
 
 
-def _why_no_network(network: bool, num_windows: int, num_verdict: int, panel: Panel, horizon: int) -> str:
-    if not network:
+def _why_no_network(config: FitConfig | None, num_windows: int, num_verdict: int, panel: Panel, horizon: int) -> str:
+    """Why no network is trained, as a sentence; empty where one is. Without a `config` none was asked for."""
+    if config is None:
         return "No model was trained (python -m tsattn.train does). "
     rows = int(panel.lengths.max(initial=0))
     if num_verdict < sizing.MIN_VERDICT_WINDOWS or num_windows < sizing.MIN_TRAIN_WINDOWS:
+        wanted = in_words(NETWORK, config.model.name).removeprefix("the ")
         return (
-            f"No attention model was trained: the longest of {len(panel.ids)} series has {rows} rows, too few for a horizon of "
+            f"No {wanted} was trained: the longest of {len(panel.ids)} series has {rows} rows, too few for a horizon of "
             f"{horizon} ({max(num_windows, 0)} training and {num_verdict} held-out windows; {sizing.MIN_TRAIN_WINDOWS} and "
             f"{sizing.MIN_VERDICT_WINDOWS} are needed). "
         )

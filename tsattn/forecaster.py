@@ -25,10 +25,11 @@ class NotFittedError(ValueError, AttributeError):
 class Forecaster:
     """Forecast the next values of one or many series, with intervals and a verdict against naive forecasts.
 
-    horizon: steps to forecast; None means one season, or 7. model: "auto", or an architecture ("encoder", "patch").
-    context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else;
-    the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`, `verdict_`, `verdict_windows_` (how
-    every rung did on each window of the verdict); after `predict`: `data_findings_`; after `backtest`: `backtest_`.
+    horizon: steps to forecast; None means one season, or 7. model: "auto" (the encoder) or an architecture,
+    a key of `tsattn.models.MODELS`. context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a
+    `FitConfig` with everything else; the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`,
+    `verdict_`, `verdict_windows_` (how every rung did on each window of the verdict); after `predict`: `data_findings_`; after
+    `backtest`: `backtest_`.
 
     >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
     >>> forecaster.predict()                                    # doctest: +SKIP
