@@ -135,7 +135,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
         "illness": {**ATTENTION, **FEW_ROWS},
     },
     "patch_linear": {
-        "*": {**ATTENTION, "linear_skip": True, "mix": 0.5},
+        "*": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5},
         "ETTh1": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True, "trainer.weight_decay": 5.0},
         "exchange": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS, "model.patch_length": 4, "linear_skip": True},
