@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tsattn import EncoderConfig, Forecaster
 from tsattn.config import ReadConfig
 from tsattn.data.findings import DataError
 from tsattn.data.frame import to_frame, to_rows
 from tsattn.data.panel import ELAPSED, make_panel
+from tsattn.data.windows import gather, panel_tensors
+from tsattn.nn.tokens import elapsed_time
 from tsattn.tables import stamps_after
 
 SKIP = {"missing": "skip"}
@@ -65,6 +68,17 @@ def test_elapsed_is_the_time_since_the_first_row_in_usual_steps(visits):
             assert panel.calendar[panel.start[s] + t, 0] == pytest.approx(expected, rel=1e-6, abs=1e-4)
             angle = 2 * np.pi * (time.hour * 60 + time.minute) / 1440
             assert panel.calendar[panel.start[s] + t, 1] == pytest.approx(np.sin(angle), abs=1e-5)
+
+
+def test_a_step_counts_in_full_after_a_year_of_seconds():
+    seconds = np.concatenate([np.arange(50) + day * 86400 for day in (0, 366)])
+    data = pd.DataFrame({"ds": pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, unit="s"), "y": np.arange(100.0)})
+    frame = frame_of(data)
+    panel = make_panel(frame, horizon=2, features=[ELAPSED], ahead=pd.Index(stamps_after(frame, 2)["ds"]))
+    np.testing.assert_array_equal(np.diff(panel.calendar[50:, 0]), 1.0)
+    batch = gather(panel_tensors(panel), torch.tensor([0]), torch.tensor([98]), context_length=20, horizon=2)
+    elapsed = elapsed_time(batch.features[..., 0], batch.observed, 2)
+    assert elapsed[0].tolist() == list(range(-20, 2))
 
 
 @pytest.fixture(scope="module")

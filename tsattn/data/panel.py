@@ -29,7 +29,7 @@ class Panel(NamedTuple):
     values: np.ndarray  # [T, V] float32, or float64 where that would lose digits; NaN is the only marker of a missing value
     indptr: np.ndarray  # [S + 1] int64
     start: np.ndarray  # [S] int64
-    calendar: np.ndarray  # [U, K] float32 in [-1, 1] (but ELAPSED, which comes first); K may be 0
+    calendar: np.ndarray  # [U, K] float32 in [-1, 1], K may be 0; float64 where ELAPSED comes first, which has no bound
     freq: str
     ids: tuple[str, ...]  # [S]
     behind: np.ndarray  # [S] int64: rows between the end of the series and the latest end of all
@@ -88,8 +88,8 @@ def right_aligned(panel: Panel, length: int) -> np.ndarray:
 def features_at_end(panel: Panel, length: int, horizon: int) -> np.ndarray | None:
     """Calendar and covariates of the last `length` rows of each series and the `horizon` steps after them.
 
-    [S, length + horizon, C] float32, None without any. What is not known ahead is 0 after the last row; so is all before the
-    first row, except the calendar.
+    [S, length + horizon, C] of the calendar's type, None without any. What is not known ahead is 0 after the last row; so is
+    all before the first row, except the calendar.
     """
     if not panel.num_features:
         return None
@@ -171,5 +171,8 @@ def _own_calendars(
 
 
 def _with_elapsed(table: np.ndarray, elapsed: np.ndarray, features: list[str]) -> np.ndarray:
-    """The features with the elapsed steps [U] before them, where they are asked for."""
-    return np.concatenate([elapsed[:, None].astype(np.float32), table], axis=1) if ELAPSED in features else table
+    """The features with the elapsed steps [U] before them, where they are asked for.
+
+    In float64: seconds of half a year have no digits left for one step in float32. A model reads differences of them.
+    """
+    return np.concatenate([elapsed[:, None].astype(np.float64), table], axis=1) if ELAPSED in features else table

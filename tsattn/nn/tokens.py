@@ -98,8 +98,8 @@ class TokenEmbedding(nn.Module):
         x = torch.cat([past, self.future.expand(len(past), num_future_tokens, -1).to(past.dtype)], dim=1)
         elapsed = None
         if self.calendar and features is not None:
-            elapsed = elapsed_time(features[..., 0], seen, num_future)
-            features = features[..., 1:]
+            elapsed = elapsed_time(features[..., 0], seen, num_future).to(z.dtype)  # the difference, not the float64 times
+            features = features[..., 1:].to(z.dtype)
         if self.features is not None and features is not None:
             begun = rearrange(rearrange(seen, "b n p -> b (n p)").cumsum(1) > 0, "b (n p) -> b n p 1", p=z.shape[2])
             begun = F.pad(begun, (0, 0, 0, 0, 0, num_future_tokens), value=True)
