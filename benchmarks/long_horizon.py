@@ -558,7 +558,7 @@ def rows_of_table() -> list[dict[str, Any]]:
 
 def write_table() -> str:
     """The Markdown table of all results that are there; the same rows go to table.csv."""
-    rows = rows_of_table()
+    found, rows = load_results(), rows_of_table()
     frame = pd.DataFrame(rows)
     frame.to_csv(RESULTS / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
     lines = []
@@ -574,11 +574,27 @@ def write_table() -> str:
             "|---" * (len(horizons) + 2) + "|",
         ]
         for model in dict.fromkeys(part["model"]):
-            lines.append(_line(model, part[part["model"] == model].set_index("horizon"), horizons))
+            average = average_of(found.get((name, model), {}), horizons)
+            lines.append(_line(model, part[part["model"] == model].set_index("horizon"), horizons, average))
     return "\n".join([*lines, "", *checks(frame)]).strip()
 
 
-def _line(model: str, part: pd.DataFrame, horizons: tuple[int, ...]) -> str:
+def average_of(results: dict[int, list[dict[str, Any]]], horizons: tuple[int, ...]) -> str:
+    """Mean over the horizons, and its deviation over the seeds that have them all; empty where a horizon is missing."""
+    by_seed: dict[str, list[dict[str, float]]] = {}
+    for horizon in horizons:
+        for result in results.get(horizon, []):
+            by_seed.setdefault(str(result["seed"]), []).append(result["test"])
+    whole = [tests for tests in by_seed.values() if len(tests) == len(horizons)]
+    cells = []
+    for score in ("mse", "mae"):
+        means = [float(np.mean([test[score] for test in tests])) for tests in whole]
+        if means:
+            cells.append(f"{np.mean(means):.3f}" + (f" ± {spread(means):.3f}" if len(means) > 1 else ""))
+    return " / ".join(cells)
+
+
+def _line(model: str, part: pd.DataFrame, horizons: tuple[int, ...], average: str) -> str:
     published = part["source"].iloc[0] == "published"
     cells = []
     for horizon in horizons:
@@ -589,8 +605,11 @@ def _line(model: str, part: pd.DataFrame, horizons: tuple[int, ...]) -> str:
         cells.append(f"{row['mse']:.3f} / {row['mae']:.3f}")
         if not published and row["seeds"] > 1:
             cells[-1] = f"{row['mse']:.3f} ± {row['mse_sd']:.3f} / {row['mae']:.3f} ± {row['mae_sd']:.3f}"
-    average = f"{part['mse'].mean():.3f} / {part['mae'].mean():.3f}" if set(horizons) <= set(part.index) else ""
-    return f"| {model}{' *(published)*' if published else ''} | {' | '.join(cells)} | {average} |"
+    if published:
+        average = f"{part['mse'].mean():.3f} / {part['mae'].mean():.3f}"
+    seeds = 0 if published else int(part["seeds"].min())
+    remark = " *(published)*" if published else f", {seeds} seeds" if seeds > 1 else ""
+    return f"| {model}{remark} | {' | '.join(cells)} | {average} |"
 
 
 def checks(frame: pd.DataFrame) -> list[str]:

@@ -149,8 +149,8 @@ def test_the_table_shows_mean_and_deviation_over_seeds_beside_published_figures(
             result = {"dataset": "ETTh1", "horizon": horizon, "model": "patch", "seed": seed, "test": test}
             (tmp_path / f"ETTh1_{horizon}_patch_{seed}.json").write_text(json.dumps(result))
     text = script.write_table()
-    assert "| patch | 0.200 ± 0.141 / 0.500 ± 0.000 |" in text
-    assert "| 0.200 / 0.500 |" in text
+    assert "| patch, 2 seeds | 0.200 ± 0.141 / 0.500 ± 0.000 |" in text
+    assert "| 0.200 ± 0.141 / 0.500 ± 0.000 |\n" in text
     assert "PatchTST/42 *(published)* | 0.375 / 0.399" in text
     frame = pd.read_csv(tmp_path / "table.csv")
     assert set(frame["source"]) == {"run here", "published"}
