@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from tsattn import EncoderConfig, Forecaster
+from tsattn.config import CovariatesConfig
 from tsattn.data.findings import DataError
 
 HORIZON = 4
@@ -47,7 +49,7 @@ def next_days(shops: pd.DataFrame, num: int = HORIZON) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def config(quick):
-    return quick(model=TINY, horizon=HORIZON, context_length=14, refit=False)
+    return quick(model=TINY, horizon=HORIZON, context_length=14, refit=False, trainer={"max_steps": 6, "validate_every": 3})
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +124,9 @@ def test_a_future_without_known_covariates_is_refused(shops, config):
 # ---- what may not be seen ----------------------------------------------------------------------------------------------
 
 
-def network_forecasts(data: pd.DataFrame, config, covariates=ROLES, windows: int = 1) -> np.ndarray:
-    forecaster = Forecaster(config=config).fit(data, covariates=covariates)
-    table = forecaster.backtest(windows=windows)
+def network_forecasts(data: pd.DataFrame, config, windows: int = 1) -> np.ndarray:
+    declared = replace(config, covariates=CovariatesConfig(**ROLES))
+    table = Forecaster(config=declared).backtest(data, windows=windows)
     return table[table["cutoff"] == table["cutoff"].min()]["network"].to_numpy()
 
 
@@ -152,12 +154,23 @@ def test_a_transformer_sees_the_rows_before_the_cut_off_only(shops, config):
     later.loc[after_cut_off(shops), "weather"] *= 1000
     features = []
     for data in (shops, later):
-        forecaster = Forecaster(config=config).fit(shops, covariates=ROLES)
+        forecaster = Forecaster(config=replace(config, covariates=CovariatesConfig(**ROLES)))
         forecaster.backtest(data, windows=1)
         features.append(forecaster.backtest_.folds[0]["schema"]["covariates"])
     assert features[0] == features[1]
     seen = shops.loc[~after_cut_off(shops), "weather"]
     assert features[0]["past"]["features"][0][2] == pytest.approx(1 / seen.std(ddof=0))
+
+
+def test_a_back_test_fits_a_transformer_afresh_that_came_fitted_on_all_rows(shops, config):
+    fitted = StandardScaler().fit(shops[["weather"]])
+    mean = fitted.mean_[0]
+    read = {"id": "shop", "value": "sold"}
+    forecaster = Forecaster(config=config).fit(shops, read=read, covariates={"past": ["weather"]}, transformer=fitted)
+    forecaster.backtest(windows=1)
+    _, _, gain, offset = forecaster.backtest_.folds[0]["schema"]["covariates"]["past"]["features"][0]
+    assert -offset / gain == pytest.approx(shops.loc[~after_cut_off(shops), "weather"].mean())
+    assert fitted.mean_[0] == mean != pytest.approx(-offset / gain)
 
 
 # ---- transformers, holidays, tables of other shapes --------------------------------------------------------------------

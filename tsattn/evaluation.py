@@ -16,6 +16,7 @@ from tsattn import fitting, metrics, store, verdict
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.data import calendar
+from tsattn.data.covariates import unfitted
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.read import Rows
@@ -74,7 +75,8 @@ def backtest(
 
     `refit=True` fits at every cut-off, otherwise once at the earliest. Cut-offs are counted from the end of each series; where
     series end at different dates, a fit therefore holds rows of one that lie after the cut-off of another (never of its own).
-    Raises DataError when no series is long enough.
+    A `transformer` that comes fitted has seen later rows: a fresh copy of it is fitted. Raises DataError when no series is long
+    enough.
     """
     check_names(rows.names, backtest_columns(config.quantiles))
     full = to_frame(rows, read)
@@ -84,7 +86,7 @@ def backtest(
         raise ValueError(f"windows={windows} must be at least 1")
     if step < 1:
         raise ValueError(f"step={step} must be at least 1")
-    config = replace(config, horizon=horizon)
+    config, transformer = replace(config, horizon=horizon), unfitted(transformer)
     cutoffs = cutoff_stamps(full, horizon, windows, step)
     fitted: Fitted | None = None
     parts, scored, folds = [], [], []

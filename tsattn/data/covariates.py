@@ -141,6 +141,16 @@ def _fitted(transformer: Any, columns: dict[str, np.ndarray]) -> Any:
         raise ValueError(f"the transformer does not fit the covariates {_listed(columns)}: {error}") from error
 
 
+def unfitted(transformer: Any) -> Any:
+    """A copy that has seen no data, to be fitted on fewer rows than the caller's; `ValueError` as in `plain_features`."""
+    if transformer is None or isinstance(transformer, str):
+        return transformer
+    _check(transformer)
+    from sklearn.base import clone
+
+    return clone(transformer)
+
+
 def _is_fitted(step: Any) -> bool:
     """Whether scikit-learn takes a transformer as fitted; all steps of a pipeline must be."""
     from sklearn.exceptions import NotFittedError
