@@ -20,7 +20,7 @@ ROOT = Path(tsattn.__file__).parent
 COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
 READERS = ("read", "columns", "load", "convert", "declared", "times", "bins")
 PANDAS = {f"tsattn.data.{name}" for name in (*READERS, "frame", "calendar", "describe")} | {
-    f"tsattn.{name}" for name in ("forecaster", "tables", "evaluation", "plot")
+    f"tsattn.{name}" for name in ("forecaster", "tables", "covariates", "evaluation", "plot")
 }
 
 

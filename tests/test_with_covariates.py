@@ -57,12 +57,17 @@ def trained(shops, config) -> Forecaster:
     return Forecaster(config=config).fit(shops, covariates=ROLES)
 
 
-def test_a_promotion_that_is_known_ahead_is_learned(shops, quick):
-    config = quick(model=TINY, horizon=HORIZON, context_length=14, trainer={"max_steps": 150, "validate_every": 25})
-    forecaster = Forecaster(config=config).fit(shops, covariates=ROLES)
-    assert forecaster.verdict_.answer == "network"
+@pytest.fixture(scope="module")
+def learned(shops, quick) -> Forecaster:
+    trainer = {"max_steps": 150, "validate_every": 25}
+    config = quick(model=TINY, horizon=HORIZON, context_length=14, refit=False, trainer=trainer)
+    return Forecaster(config=config).fit(shops, covariates=ROLES)
+
+
+def test_a_promotion_that_is_known_ahead_is_learned(shops, learned):
+    assert learned.verdict_.answer == "network"
     future = next_days(shops)
-    forecast = forecaster.predict(future=future)["forecast"].to_numpy()
+    forecast = learned.predict(future=future)["forecast"].to_numpy()
     assert forecast[future["promo"] == 1].min() > forecast[future["promo"] == 0].max() + 10
 
 
@@ -74,13 +79,14 @@ def test_the_same_comes_out_of_a_saved_model_and_nothing_of_the_data_is_in_its_f
     described = json.loads((tmp_path / "model" / "config.json").read_text())["schema"]["covariates"]
     assert described["known"]["columns"] == ["promo"]
     price = described["known"]["features"]
-    mean, deviation = shops["promo"].mean(), shops["promo"].std(ddof=0)
+    seen = shops.loc[shops.groupby("shop").cumcount() < 90 - 16, "promo"]  # 4 windows of 4 rows are for the verdict
+    mean, deviation = seen.mean(), seen.std(ddof=0)
     assert price == [["promo", None, pytest.approx(1 / deviation), pytest.approx(-mean / deviation)]]
     assert [feature[:2] for feature in described["static"]["features"]] == [["kind", "big"], ["kind", "small"], ["area", None]]
 
 
 @pytest.mark.parametrize("missing", [None, "rows", "cells"])
-def test_every_missing_value_ahead_is_named(trained, shops, missing):
+def test_every_missing_value_ahead_is_named(learned, shops, missing):
     future = next_days(shops)
     absent = [("a", "2024-03-31"), ("a", "2024-04-01"), ("a", "2024-04-02"), ("a", "2024-04-03")]
     absent += [("b", day) for _, day in absent]
@@ -90,7 +96,7 @@ def test_every_missing_value_ahead_is_named(trained, shops, missing):
         future.loc[[2, 3], "promo"] = np.nan
         absent = [absent[2], absent[3]]
     with pytest.raises(DataError, match="promo must be known ahead") as problem:
-        trained.predict(future=None if missing is None else future)
+        learned.predict(future=None if missing is None else future)
     for name, day in absent:
         assert f"{name} at {day}" in str(problem.value)
     assert str(problem.value).count(" at ") == len(absent)
@@ -106,13 +112,34 @@ def test_a_category_stays_text_in_a_file_that_holds_no_other(shops, config, tmp_
     np.testing.assert_allclose(one["forecast"], both.loc[both["shop"] == "a", "forecast"], rtol=1e-5)
 
 
-def test_renamed_columns_and_unknown_categories_are_named(trained, shops):
+def test_renamed_columns_and_unknown_categories_are_named(learned, shops):
     with pytest.raises(DataError, match=r"expected columns .*promo.*the table has shop, day, Promotion"):
-        trained.predict(future=next_days(shops).rename(columns={"promo": "Promotion"}))
+        learned.predict(future=next_days(shops).rename(columns={"promo": "Promotion"}))
     with pytest.raises(DataError, match="expected columns weather, promo, kind, area"):
-        trained.predict(shops.rename(columns={"kind": "type"}), future=next_days(shops))
+        learned.predict(shops.rename(columns={"kind": "type"}), future=next_days(shops))
     with pytest.raises(DataError, match=r"'huge' is no category .* big, small"):
-        trained.predict(shops.replace({"kind": {"big": "huge"}}), future=next_days(shops))
+        learned.predict(shops.replace({"kind": {"big": "huge"}}), future=next_days(shops))
+
+
+def test_a_naive_answer_needs_nothing_ahead(shops, config):
+    forecaster = Forecaster(config=replace(config, covariates=CovariatesConfig(**ROLES))).fit_naive(shops)
+    assert forecaster.predict()["forecast"].notna().all()
+
+
+def test_rows_beyond_the_horizon_that_was_asked_have_no_say(shops, learned):
+    future = next_days(shops, 8)
+    with pytest.warns(UserWarning, match="longer than the trained"):
+        whole = learned.predict(horizon=6, future=future)
+    later = future["day"] > shops["day"].max() + pd.Timedelta(days=6)
+    with pytest.warns(UserWarning, match="longer than the trained"):
+        pd.testing.assert_frame_equal(learned.predict(horizon=6, future=future[~later]), whole)
+
+
+def test_a_category_that_comes_up_after_the_cut_off_counts_as_missing_in_a_back_test(shops, config):
+    late = shops[(shops["shop"] == "a") | (shops.groupby("shop").cumcount() >= 83)]  # b is there at the second cut-off alone
+    table = Forecaster(config=replace(config, covariates=CovariatesConfig(**ROLES))).backtest(late, windows=2)
+    assert table.groupby("shop").size().to_dict() == {"a": 8, "b": 4}
+    assert table["network"].notna().all()
 
 
 def test_a_future_without_known_covariates_is_refused(shops, config):
@@ -158,7 +185,7 @@ def test_a_transformer_sees_the_rows_before_the_cut_off_only(shops, config):
         forecaster.backtest(data, windows=1)
         features.append(forecaster.backtest_.folds[0]["schema"]["covariates"])
     assert features[0] == features[1]
-    seen = shops.loc[~after_cut_off(shops), "weather"]
+    seen = shops.loc[shops.groupby("shop").cumcount() < 86 - 16, "weather"]  # 4 windows of 4 rows are for the verdict
     assert features[0]["past"]["features"][0][2] == pytest.approx(1 / seen.std(ddof=0))
 
 
@@ -217,7 +244,7 @@ def test_rows_without_times_are_followed_by_steps_one_two_three(shops, config):
 
 def test_times_of_another_kind_are_refused(trained, shops):
     future = next_days(shops)
-    with pytest.raises(DataError, match="future: its times are"):
+    with pytest.raises(DataError, match="future=: its times are"):
         trained.predict(future=future.assign(day=future["day"].dt.tz_localize("UTC")))
 
 

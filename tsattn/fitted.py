@@ -32,7 +32,9 @@ class Schema:
     num_series: int
     num_rows: int
     cutoff: str  # last time stamp seen in training
-    covariates: dict[str, Any] = field(default_factory=dict)  # role -> columns, which are texts, features (see data.covariates)
+    covariates: dict[str, Any] = field(
+        default_factory=dict
+    )  # role -> columns, texts, features, transformer: see tsattn.covariates
 
     @property
     def num_features(self) -> int:
@@ -47,6 +49,11 @@ class Schema:
     def texts(self) -> frozenset[str]:
         """The covariates that were text, whatever the cells of another table look like."""
         return frozenset(name for role in self.covariates.values() for name in role["texts"])
+
+    @property
+    def transformed(self) -> bool:
+        """Whether a transformer of the caller's made numbers of the covariates."""
+        return any(role["transformer"] for role in self.covariates.values())
 
 
 @dataclass(frozen=True)

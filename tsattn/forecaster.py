@@ -10,11 +10,12 @@ import pandas as pd
 
 from tsattn import evaluation, fitting, store
 from tsattn.config import CovariatesConfig, FitConfig, ReadConfig, check_horizon
+from tsattn.covariates import after_end
 from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
-from tsattn.tables import after_end, fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
+from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
 from tsattn.verdict import in_words
 
 
@@ -143,6 +144,10 @@ class Forecaster:
         The table has a row per id, cut-off and step, with `y`, our forecast and every naive one; `backtest_` holds the scores.
         """
         (rows, read), config = self._rows(data), replace(self._fit_config(), covariates=self._covariates())
+        if not hasattr(self, "transformer_") and hasattr(self, "fitted_") and self.fitted_.schema.transformed:
+            raise ValueError(
+                "a back-test fits again, and a folder does not hold the transformer of fit: call fit, then backtest"
+            )
         result = evaluation.backtest(
             rows,
             read,

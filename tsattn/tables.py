@@ -11,9 +11,9 @@ import pandas as pd
 
 from tsattn import fitting
 from tsattn.baselines import BASELINES
-from tsattn.config import CovariatesConfig, FitConfig, ReadConfig
+from tsattn.config import FitConfig, ReadConfig
+from tsattn.covariates import fit_covariates, row_of, with_covariates
 from tsattn.data import calendar
-from tsattn.data.covariates import check_future, encode, from_plain, plain_features, to_plain
 from tsattn.data.describe import starts
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
@@ -22,8 +22,6 @@ from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
 from tsattn.ladder import Windows
 from tsattn.sizing import default_horizon, split_parts
-
-ROLES = ("past", "known", "static")
 
 
 class OutputNames(NamedTuple):
@@ -58,10 +56,11 @@ def fit_rows(
     features += [f"holiday:{country}" for country in config.covariates.holidays]
     if getattr(config.model, "positional", None) == "calendar":
         features = [ELAPSED, *features]
-    covariates = fit_covariates(frame, config.covariates, transformer)
     _check_rows(frame, features, network)
     ahead = stamps_after(frame, horizon)
     panel = make_panel(frame, horizon=horizon, features=features, ahead=pd.Index(ahead["ds"]))._replace(weights=frame.weights)
+    verdict = split_parts(panel.lengths, horizon, panel.behind).verdict
+    covariates = fit_covariates(frame, config.covariates, transformer, row_of(panel.lengths) < verdict.repeat(panel.lengths))
     panel = with_covariates(panel, frame, covariates, ahead)
     schema = Schema(
         id=frame.names.id,
@@ -115,118 +114,21 @@ def check_names(names: Names, columns: list[str]) -> None:
 def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = None, *, strict: bool = True) -> Panel:
     """The panel of a frame with the calendar and the covariates that the model needs for `horizon` steps.
 
-    `future` holds the covariates that are known ahead; with `strict` a DataError names every value that is not there.
+    `future` holds the covariates that are known ahead, of which those beyond the horizon have no say. With `strict`, and where
+    the network answers, a DataError names every value that is not there and every category that the fit has not seen.
     """
     features = list(fitted.schema.features)
     _check_rows(frame, features, fitted.network is not None)
     ahead = stamps_after(frame, whole_blocks(fitted, horizon), future)
     panel = make_panel(frame, horizon=whole_blocks(fitted, horizon), features=features, ahead=pd.Index(ahead["ds"]))
-    return with_covariates(panel, frame, fitted.schema.covariates, ahead, future, required=horizon if strict else 0)
+    strict = strict and fitted.verdict.answer == NETWORK
+    return with_covariates(panel, frame, fitted.schema.covariates, ahead, future, horizon=horizon, strict=strict)
 
 
 def _check_rows(frame: Frame, features: list[str], network: bool) -> None:
     """Rows at their own times are understood by a network that knows the time of each."""
     if network and not frame.regular and ELAPSED not in features:
-        raise DataError("read.missing=skip takes rows at their own times, which needs model.positional=calendar")
-
-
-# ---- covariates --------------------------------------------------------------------------------------------------------
-
-
-def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any) -> dict[str, Any]:
-    """How each declared column becomes numbers, decided from the rows of `frame`: role -> columns and plain features."""
-    roles = {role: list(getattr(config, role)) for role in ROLES if getattr(config, role)}
-    if not roles:
-        return {}
-    columns = {name: frame.df[f"x:{name}"].to_numpy() for names in roles.values() for name in names}
-    features = plain_features(transformer, columns)
-    return {
-        role: {
-            "columns": names,
-            "texts": [name for name in names if columns[name].dtype == object],
-            "features": to_plain(feature for feature in features if feature.column in names),
-        }
-        for role, names in roles.items()
-    }
-
-
-def with_covariates(
-    panel: Panel,
-    frame: Frame,
-    covariates: dict[str, Any],
-    ahead: pd.DataFrame,
-    future: Rows | None = None,
-    required: int = 0,
-) -> Panel:
-    """The panel with the encoded covariates of its rows and of the steps `ahead` of each series (see `stamps_after`).
-
-    Of the first `required` steps every value must be known in `future`.
-    """
-    if not covariates:
-        return panel
-    lengths, horizon = panel.lengths, len(ahead) // max(len(panel.ids), 1)
-    start = np.cumsum(lengths + horizon) - (lengths + horizon)
-    known = covariates.get("known", {}).get("columns", [])
-    if known:
-        ahead = ahead.join(_known_ahead(ahead, future, known))
-        _check_known(ahead, known, frame, np.arange(len(ahead)) % horizon < required)
-    place = np.empty(len(frame.df) + len(ahead), np.int64)  # row of each source row in the table of covariates
-    place[: len(frame.df)] = np.repeat(start - panel.indptr[:-1], lengths) + np.arange(len(frame.df))
-    place[len(frame.df) :] = np.repeat(start + lengths, horizon) + np.tile(np.arange(horizon), len(lengths))
-    parts = []
-    for role, described in covariates.items():
-        columns = {}
-        for name in described["columns"]:
-            past = frame.df[f"x:{name}"].to_numpy()
-            if role == "static":  # also in rows that were added for a gap
-                per_series = past[panel.indptr[:-1]]
-                past, after = np.repeat(per_series, lengths), np.repeat(per_series, horizon)
-            elif role == "known":
-                after = ahead[f"x:{name}"].to_numpy(past.dtype)
-            else:
-                after = np.full(len(ahead), np.nan, past.dtype)
-            columns[name] = np.empty(len(place), past.dtype)
-            columns[name][place] = np.concatenate([past, after])
-        parts.append(encode(from_plain(described["features"]), columns))
-    known_ahead = np.concatenate([np.full(part.shape[1], role != "past") for role, part in zip(covariates, parts, strict=True)])
-    return panel._replace(covariates=np.concatenate(parts, axis=1), covariate_start=start, known_ahead=known_ahead)
-
-
-def after_end(future: Rows, frame: Frame) -> Rows:
-    """`future` with the ids and times of `frame`.
-
-    Series without ids (the columns of a wide table) share its rows; rows without times are the steps after the end.
-    """
-    df = future.df
-    if str(df["ds"].dtype) != str(frame.df["ds"].dtype):
-        raise DataError(f"future: its times are {df['ds'].dtype}, those of the history {frame.df['ds'].dtype}")
-    if frame.names.id is None:
-        ids = frame.df["unique_id"].unique()
-        df = pd.concat([df.assign(unique_id=name) for name in ids], ignore_index=True)
-    if frame.names.time is None:
-        last = dict(zip(frame.df["unique_id"], frame.df["ds"], strict=True))  # of each series: its rows are in time order
-        df = df.assign(ds=[step + last.get(name, 0) for step, name in zip(df["ds"], df["unique_id"], strict=True)])
-    return future._replace(df=df)
-
-
-def _known_ahead(ahead: pd.DataFrame, future: Rows | None, known: list[str]) -> pd.DataFrame:
-    """The columns known ahead at the steps of `ahead`, in its order; missing where `future` has no such row."""
-    names = [f"x:{name}" for name in known]
-    if future is None:
-        return pd.DataFrame(np.nan, index=ahead.index, columns=names)
-    keys = ["unique_id", "ds"]
-    rows = future.df.loc[~future.df.duplicated(keys, keep="last"), [*keys, *names]]
-    return ahead.merge(rows, on=keys, how="left").drop(columns=keys)
-
-
-def _check_known(ahead: pd.DataFrame, known: list[str], frame: Frame, required: np.ndarray) -> None:
-    missing = {}
-    for name in known:
-        rows = ahead[ahead[f"x:{name}"].isna().to_numpy() & required]
-        if len(rows):
-            stamps = [calendar.written(stamp) for stamp in rows["ds"]]
-            missing[name] = list(zip(rows["unique_id"].astype(str), stamps, strict=True))
-    check_future(missing)
+        raise DataError("read.missing=skip takes rows at their own times, which needs model=encoder model.positional=calendar")
 
 
 # ---- tables that go out ------------------------------------------------------------------------------------------------

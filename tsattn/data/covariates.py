@@ -20,6 +20,9 @@ WORKING = f"{', '.join(SCALERS)}, OneHotEncoder, ColumnTransformer and Pipeline 
 MISSING = ""  # the category that an encoder may have made of missing rows; a text that is there is never empty
 
 
+MOST_CATEGORIES = 500  # of a column: each is a number in every row
+
+
 class Feature(NamedTuple):
     """One number per row: `gain * value + offset`, or `gain * (value == category) + offset`; 0.0 where the value is missing.
 
@@ -91,6 +94,11 @@ def _usual(name: str, values: np.ndarray) -> list[Feature]:
             return [Feature(name, None, 0.0, 0.0)]
         return _through(StandardScaler().fit(values[:, None]), [Feature(name, None, 1.0, 0.0)], [])
     present = np.array([value for value in values if not _is_missing(value)], dtype=object)
+    num = len(set(present.tolist()))
+    if num > MOST_CATEGORIES:
+        raise DataError(
+            f"column {name!r} has {num:,} categories, more than {MOST_CATEGORIES}: declare a coarser one, or numbers"
+        )
     return _through(OneHotEncoder().fit(present[:, None]), [Feature(name, None, 1.0, 0.0)], []) if len(present) else []
 
 
@@ -262,10 +270,11 @@ def _zero(feature: Feature) -> Feature:
 # ---- to numbers --------------------------------------------------------------------------------------------------------
 
 
-def encode(features: Sequence[Feature], columns: dict[str, np.ndarray]) -> np.ndarray:
+def encode(features: Sequence[Feature], columns: dict[str, np.ndarray], *, strict: bool = True) -> np.ndarray:
     """The features of each row, [n, F] float32 without NaN: a missing value gives 0.0 in all features of its column.
 
-    `DataError` for a column that is not there, for text where the fit had numbers, and for categories that the fit did not see.
+    `DataError` for a column that is not there, for text where the fit had numbers, and with `strict` for categories that the
+    fit did not see; otherwise these count as missing.
     """
     places: dict[str, list[int]] = {}
     for place, feature in enumerate(features):
@@ -281,7 +290,8 @@ def encode(features: Sequence[Feature], columns: dict[str, np.ndarray]) -> np.nd
         if of_values:
             result[:, of_values] = _values(name, [features[place] for place in of_values], columns[name], problems)
         if of_categories:
-            result[:, of_categories] = _indicators(name, [features[place] for place in of_categories], columns[name], problems)
+            own, unknown = [features[place] for place in of_categories], problems if strict else []
+            result[:, of_categories] = _indicators(name, own, columns[name], unknown)
     if problems:
         raise DataError("\n".join(problems))
     return result
@@ -304,10 +314,10 @@ def _values(name: str, features: list[Feature], column: np.ndarray, problems: li
 
 
 def _indicators(name: str, features: list[Feature], column: np.ndarray, problems: list[str]) -> np.ndarray:
-    """Rows of a table with a row per known category; the last row, of zeros, is for what is missing."""
+    """Rows of a table with a row per known category; the last row, of zeros, is for what is missing or unknown."""
     known = list(dict.fromkeys(feature.category for feature in features))
     offsets, gains = [feature.offset for feature in features], [feature.gain for feature in features]
-    table = np.zeros((len(known) + 1, len(features)))
+    table = np.zeros((len(known) + 1, len(features)), np.float32)
     table[:-1] = offsets + np.array([[feature.category == category for feature in features] for category in known]) * gains
     code = {category: row for row, category in enumerate(known)}
     texts = [_name(value) for value in column.tolist()]
@@ -318,7 +328,7 @@ def _indicators(name: str, features: list[Feature], column: np.ndarray, problems
             f"column {name!r}: {_listed(map(repr, unknown), 5)} is no category that the model was trained with: "
             f"they are {_listed(str(category) for category in known)}"
         )
-    return table[codes] if not unknown else np.zeros((len(column), len(features)))
+    return table[np.maximum(codes, -1)]
 
 
 def check_future(missing: dict[str, list[tuple[str, str]]]) -> None:
