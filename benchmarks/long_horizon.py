@@ -146,6 +146,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "patch_linear": {
         "*": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5},
+        "ETTh2": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5, "table_units": True},
         "ETTh1": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True, "trainer.weight_decay": 5.0},
         "exchange": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS, "model.patch_length": 4, "linear_skip": True},
@@ -187,11 +188,18 @@ def split(name: str, num_rows: int) -> tuple[int, int, int]:
     return int(num_rows * 0.7), num_rows - test, num_rows
 
 
-def make_table(name: str, values: np.ndarray, parts: tuple[int, int, int], *, features: np.ndarray | None = None) -> Table:
-    """The table [T, V] z-scored by its train rows, cut after the test part."""
+def make_table(
+    name: str,
+    values: np.ndarray,
+    parts: tuple[int, int, int],
+    *,
+    features: np.ndarray | None = None,
+    scaled_by: int | None = None,
+) -> Table:
+    """The table [T, V] z-scored by its train rows (or its first `scaled_by` rows), cut after the test part."""
     train_rows, _, test = parts
     values = values[:test].astype(np.float64)
-    known = values[:train_rows]
+    known = values[: scaled_by or train_rows]
     z = (values - known.mean(0)) / known.std(0)
     num_variates = z.shape[1]
     no_rows = np.zeros(num_variates, dtype=np.int64)
@@ -222,7 +230,7 @@ def read_table(data: Path, name: str, *, features: bool, earlier: bool = False) 
         known = calendar.features(stamps, names)
     parts = split(name, len(frame))
     if earlier:
-        parts = (parts[0] * 2 // 3, parts[0], parts[1])
+        return make_table(name, frame.to_numpy(), (parts[0] * 2 // 3, *parts[:2]), features=known, scaled_by=parts[0])
     return make_table(name, frame.to_numpy(), parts, features=known)
 
 
@@ -533,7 +541,7 @@ def spread(values: Iterable[float]) -> float:
 
 def order(model: str) -> int:
     """Where a model stands in the table."""
-    known = [*UNTRAINED, "linear", "patch", "patch_ensemble", "patch_linear", "patch_linear_ensemble"]
+    known = [*UNTRAINED, "linear", "patch", "patch_ensemble", "patch_linear_window", "patch_linear", "patch_linear_ensemble"]
     return known.index(model) if model in known else len(known)
 
 
