@@ -545,7 +545,7 @@ def test_a_picture_costs_no_second_reading_and_no_second_forecast(call, trained_
     done = []
     for module, name in ((forecaster, "to_rows"), (tables, "predict")):
         original = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *a, of=original, name=name: (done.append(name), of(*a))[1])
+        monkeypatch.setattr(module, name, lambda *a, of=original, name=name, **k: (done.append(name), of(*a, **k))[1])
     assert tables.predict is not fitted.predict
     assert call("predict", "input=waves.csv", f"load={trained_folder}", "plot=p.PNG").code == 0
     assert done == ["to_rows", "predict"]

@@ -392,8 +392,9 @@ def test_missing_future_values_are_all_listed_per_column():
     with pytest.raises(DataError) as caught:
         check_future({"price": pairs[:2], "promo": pairs, "rate": pairs[:2], "temp": [], "alone": [("", "2024-01-01")]})
     lines = str(caught.value).splitlines()
-    assert lines[0] == "future=: price, rate must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02"
-    assert lines[1].startswith("future=: promo must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02")
+    assert lines[0] == "price, rate must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02"
+    assert lines[1].startswith("promo must be known ahead, but there is no value for a at 2024-01-01, a at 2024-01-02")
     assert lines[1].endswith("a at 2024-01-20 and 5 more")
-    assert lines[2] == "future=: alone must be known ahead, but there is no value for 2024-01-01"
-    assert len(lines) == 3
+    assert lines[2] == "alone must be known ahead, but there is no value for 2024-01-01"
+    assert lines[3] == "give them in future=, a table with a row per series and step"
+    assert len(lines) == 4

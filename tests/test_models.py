@@ -14,6 +14,7 @@ from tsattn import Forecaster
 from tsattn.config import (
     ATTENTIONS,
     HEADS,
+    MODEL_CONFIGS,
     POSITIONS_OF,
     SCALINGS,
     UNORDERED,
@@ -146,7 +147,7 @@ def test_variates_are_forecast_alone_unless_the_architecture_reads_them_together
     context, observed, features = window(num_variates=3)
     together = raw_outputs(model, context, observed, features)
     alone = [raw_outputs(model, context[..., v, None], observed[..., v, None], features)[:, :, 0] for v in range(3)]
-    if getattr(MODELS[SMALL[name].name], "together", False):
+    if SMALL[name].together:
         assert differs(together, torch.stack(alone, dim=2))
     else:
         assert_same(together, torch.stack(alone, dim=2))
@@ -513,4 +514,4 @@ def test_an_inverted_model_refuses_other_lengths_than_its_own():
 
 
 def test_only_the_inverted_model_is_given_all_series_at_once():
-    assert [name for name, model in MODELS.items() if getattr(model, "together", False)] == ["inverted"]
+    assert [name for name, schema in MODEL_CONFIGS.items() if schema.together] == ["inverted"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tsattn.config import (
+        CovariatesConfig,
         EncoderConfig,
         EncoderDecoderConfig,
         FitConfig,
@@ -32,6 +33,7 @@ _WHERE = {
     "Forecaster": "tsattn.forecaster",
     "NotFittedError": "tsattn.forecaster",
     "FitConfig": "tsattn.config",
+    "CovariatesConfig": "tsattn.config",
     "EncoderConfig": "tsattn.config",
     "PatchConfig": "tsattn.config",
     "EncoderDecoderConfig": "tsattn.config",
@@ -47,6 +49,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "CovariatesConfig",
     "DataError",
     "EncoderConfig",
     "EncoderDecoderConfig",

@@ -113,12 +113,27 @@ def _hydra_reason(problem: Exception) -> str:
         texts = [override, *texts]
     noise = ("full_key:", "object_type=", "To append to your config", "See https://hydra.cc")
     unknown = re.search(r"Key '([^']*)' not in '(\w+)'", " ".join(texts))
+    if (
+        unknown is not None
+        and (owners := _models_with(unknown[1]))
+        and issubclass(getattr(settings, unknown[2], int), settings.ModelConfig)
+    ):
+        return f"model.{unknown[1]} is a setting of model={', '.join(owners)}, not of the chosen one"
     if unknown is not None and hasattr(settings, unknown[2]):
-        return _unknown_setting(unknown[1], list(getattr(settings, unknown[2]).__dataclass_fields__))
+        schema = getattr(settings, unknown[2])
+        owners = _models_with(unknown[1]) if issubclass(schema, settings.ModelConfig) else []
+        if owners:
+            return f"model.{unknown[1]} is a setting of model={', '.join(owners)}, not of the chosen one"
+        return _unknown_setting(unknown[1], list(schema.__dataclass_fields__))
     options = r"(Available options in '[^']*':)\s*((?:\n\t.*)+)"
     texts = [re.sub(options, lambda found: f"{found[1]} {', '.join(found[2].split())}", text) for text in texts]
     lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
     return "; ".join(dict.fromkeys(line.rstrip(".;") for line in lines if line and not line.startswith(noise)))
+
+
+def _models_with(name: str) -> list[str]:
+    """The architectures that have this setting."""
+    return [model for model, schema in settings.MODEL_CONFIGS.items() if name in schema.__dataclass_fields__]
 
 
 def _unknown_setting(name: str, known: list[str]) -> str:
@@ -259,7 +274,8 @@ def quote(argument: str) -> str:
     if key in PATHS:
         value = os.path.expanduser(value)
     elif value.startswith("[") and value.endswith("]"):
-        return f"{key}=[{','.join(_quoted(part.strip()) for part in value[1:-1].split(',') if part.strip())}]"
+        parts = re.findall(r"""\s*("[^"]*"|'[^']*'|[^,]+)""", value[1:-1])  # a comma between quotes belongs to the name
+        return f"{key}=[{','.join(_quoted(part.strip()) for part in parts if part.strip())}]"
     return f"{key}=[{_quoted(value)}]" if key.startswith("covariates.") else f"{key}={_quoted(value)}"
 
 

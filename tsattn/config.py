@@ -7,7 +7,7 @@ a notebook builds them directly. Each checks itself in `__post_init__` and says 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 MISSING_RULES = ("mask", "zero", "ffill", "skip")
 DUPLICATE_RULES = ("error", "sum", "mean", "last")
@@ -55,6 +55,7 @@ POSITIONALS = ("none", "sinusoidal", "learned", "rotary", "alibi", "relative", "
 SCALINGS = ("standard", "robust", "last", "arcsinh")
 HEADS = ("auto", "quantile", "negative_binomial", "point")
 POINT_LOSSES = ("mae", "mse", "huber")
+SPARSITY = 5  # c of prob_sparse: c ln N queries attend, c ln N keys are sampled to find them
 UNTURNED = ("none", "sinusoidal", "learned", "calendar")  # added to tokens, so that every attention can use them
 POSITIONS_OF = {  # an attention and the position codes it can use
     "full": POSITIONALS,
@@ -70,6 +71,7 @@ POSITIONS_OF = {  # an attention and the position codes it can use
 class ModelConfig:
     """What every architecture has; `tsattn.sizing` fills in each field that is None."""
 
+    together: ClassVar[bool] = False  # whether all series are the variates of one window
     name: str = ""
     scaling: str = "arcsinh"  # of each window: standard | robust | last | arcsinh
     head: str = "auto"  # auto | quantile | negative_binomial | point
@@ -186,6 +188,7 @@ UNORDERED = ("full", "additive", "prob_sparse", "linear")  # attention that asks
 class InvertedConfig(ModelConfig):
     """A token per series, attention across series (iTransformer, Liu et al. 2024)."""
 
+    together: ClassVar[bool] = True
     name: str = "inverted"
     d_model: int | None = None
     num_layers: int | None = None
@@ -291,6 +294,10 @@ class FitConfig:
         if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
         self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})
+        if self.model.together and (self.covariates.past or self.covariates.known or self.covariates.static):
+            raise ValueError(f"model={self.model.name} reads the calendar, but no covariates: use model=encoder")
+        if self.model.together and self.trainer.sampling != "window":
+            raise ValueError(f"model={self.model.name} draws all series together: trainer.sampling has no meaning for it")
 
 
 def check_horizon(horizon: object) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from tsattn.config import CovariatesConfig
 from tsattn.data import calendar
 from tsattn.data.covariates import check_future, encode, from_plain, plain_features, to_plain
-from tsattn.data.findings import DataError
+from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame
 from tsattn.data.panel import Panel
 from tsattn.data.read import Rows
@@ -28,6 +28,8 @@ def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any, see
     `transformer` of the caller's is fitted on all rows.
     """
     roles = {role: list(getattr(config, role)) for role in ROLES if getattr(config, role)}
+    if transformer is not None and not roles:
+        raise ValueError("transformer= is for covariates, and none are declared: covariates={'known': [...]} names them")
     if not roles:
         return {}
     columns = {name: frame.df[f"x:{name}"].to_numpy() for names in roles.values() for name in names}
@@ -45,6 +47,26 @@ def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any, see
         }
         for role, names in roles.items()
     }
+
+
+def describe(covariates: dict[str, Any], frame: Frame, holidays: list[str]) -> list[Finding]:
+    """What helps the forecast, and how often series are drawn."""
+    words = []
+    for role, described in covariates.items():
+        features = from_plain(described["features"])
+        for name in described["columns"]:
+            own = [feature.category for feature in features if feature.column == name]
+            categories = len({category for category in own if category is not None})
+            what = f"{categories} categories" if categories else "number" if own else "dropped by the transformer"
+            words.append(f"{role} {name} ({what})")
+    words += [f"public holidays of {country}" for country in holidays]
+    findings = [Finding("covariates", f"the model is told {', '.join(words)}", "covariates.known=")] if words else []
+    if frame.weights is not None:
+        low, high = frame.weights.min(), frame.weights.max()
+        findings.append(
+            Finding("weights", f"windows of the series are drawn by weights of {low:g} to {high:g}", "read.weight=")
+        )
+    return findings
 
 
 def row_of(lengths: np.ndarray) -> np.ndarray:

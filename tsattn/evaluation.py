@@ -270,10 +270,13 @@ def summary(windows: list[Window], scaled: tuple[dict[str, np.ndarray], np.ndarr
     if np.array_equal(errors[ANSWER][usable], errors[best][usable]):
         return f"{text}: the answer is {verdict.WORDS[best]}, MASE {errors[best][usable].mean():.3f}, the best naive forecast."
     difference = (errors[ANSWER] - errors[best])[usable]
-    low, high = verdict.difference_interval(difference, series[usable], origin[usable], block_length)
     ours, theirs = errors[ANSWER][usable].mean(), errors[best][usable].mean()
-    sure = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
-    return (
-        f"{text}: MASE {ours:.3f} against {theirs:.3f} of {verdict.WORDS[best]}, the best naive forecast; difference "
-        f"{ours - theirs:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}: {sure}."
+    text += (
+        f": MASE {ours:.3f} against {theirs:.3f} of {verdict.WORDS[best]}, the best naive forecast; difference "
+        f"{ours - theirs:+.3f}"
     )
+    if len(np.unique(origin[usable])) < MIN_VERDICT_WINDOWS:
+        return f"{text}, at fewer than {MIN_VERDICT_WINDOWS} cut-offs: too few to be sure."
+    low, high = verdict.difference_interval(difference, series[usable], origin[usable], block_length)
+    sure = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+    return f"{text}, 95 % interval {low:+.3f} to {high:+.3f}: {sure}."

@@ -155,9 +155,7 @@ def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
 
 def together(fitted: Fitted) -> bool:
     """Whether the network reads all series at once, as the variates of one window."""
-    from tsattn.models import MODELS
-
-    return fitted.settings.architecture is not None and getattr(MODELS[fitted.settings.architecture], "together", False)
+    return fitted.settings.model is not None and fitted.settings.model.together
 
 
 def check_one_end(panel: Panel) -> None:

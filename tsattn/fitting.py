@@ -66,8 +66,6 @@ def _check_together(fitted: Fitted, panel: Panel) -> None:
     if not together(fitted):
         return
     check_one_end(panel)
-    if fitted.schema.covariates:
-        raise ValueError(f"model={fitted.settings.architecture} reads the calendar, but no covariates: use model=encoder")
     if panel.weights is not None:
         raise ValueError(f"model={fitted.settings.architecture} draws all series together: read.weight has no meaning for it")
 
@@ -86,7 +84,8 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
     else:
         context_length, why = sizing.default_context_length(horizon, schema.season_length, longest)
     first_cut = np.minimum(max(2, min(schema.season_length, context_length)), np.maximum(parts.validation - horizon, 1))
-    num_windows = int(np.maximum(parts.validation - horizon - first_cut + 1, 0).sum())
+    cuts = np.maximum(parts.validation - horizon - first_cut + 1, 0)  # of each series
+    num_windows = int(cuts.max(initial=0) if config.model.together else cuts.sum())
     reason = _why_no_network(config if network else None, num_windows, int(parts.num_verdict.sum()), panel, horizon)
     settings = Settings(
         horizon=horizon,
@@ -113,6 +112,7 @@ def make_plan(panel: Panel, schema: Schema, config: FitConfig, network: bool) ->
             )
         )
         sizes = " ".join(f"model.{name}=" for name in ("d_model", "patch_length") if hasattr(model, name))
+        findings += sizing.idle_attention(model, context_length, horizon)
         findings.append(Finding("model", f"{model.name}: {size}", sizes or "context_length=", details=asdict(model)))
     return Plan(settings, parts, first_cut, reason, findings)
 

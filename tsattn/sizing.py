@@ -6,12 +6,14 @@ how wide the intervals are; verdict windows are read once, by the verdict.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn.config import ModelConfig, check_position
+from tsattn.config import SPARSITY, ModelConfig, check_position
+from tsattn.data.findings import Finding
 
 MIN_TRAIN_WINDOWS = 30  # fewer than this and no network is trained
 MIN_VERDICT_WINDOWS = 3
@@ -86,6 +88,21 @@ def complete_model(
         size = final["patch_length"]
         reasons.append(patch_reason if "patch_length" in chosen else f"{size} step{'s' * (size != 1)} per token, as given")
     return sized, "; ".join(reasons) or "its size follows from context and horizon"
+
+
+def idle_attention(model: ModelConfig, context_length: int, horizon: int) -> list[Finding]:
+    """A warning where the window is so short that a cheaper kind of attention does the same as `full`."""
+    given = vars(model)
+    kind, patch = given.get("attention"), given.get("patch_length") or 1
+    num_tokens = math.ceil(context_length / patch) + math.ceil(horizon / patch)
+    if kind == "local" and given["attention_window"] >= num_tokens:
+        reason = f"a block of {given['attention_window']} tokens holds all {num_tokens}"
+    elif kind == "prob_sparse" and "patch_length" in given and SPARSITY * math.ceil(math.log(max(num_tokens, 2))) >= num_tokens:
+        reason = f"with {num_tokens} tokens every query attends"
+    else:
+        return []
+    message = f"model.attention={kind} does the same as full here: {reason}"
+    return [Finding("attention", message, "model.attention_window= model.patch_length= context_length=", "warning")]
 
 
 def _default_heads(d_model: int) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 from tsattn import fitting
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
-from tsattn.covariates import fit_covariates, row_of, with_covariates
+from tsattn.covariates import describe, fit_covariates, row_of, with_covariates
 from tsattn.data import calendar
 from tsattn.data.describe import starts
 from tsattn.data.findings import DataError, Finding
@@ -62,6 +62,10 @@ def fit_rows(
     verdict = split_parts(panel.lengths, horizon, panel.behind).verdict
     covariates = fit_covariates(frame, config.covariates, transformer, row_of(panel.lengths) < verdict.repeat(panel.lengths))
     panel = with_covariates(panel, frame, covariates, ahead)
+    told = describe(covariates, frame, config.covariates.holidays)
+    if reporting is not None:
+        reporting.say(*told)
+    frame = frame._replace(findings=(*frame.findings, *told))
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,

@@ -318,6 +318,17 @@ def infer_freq(stamps: pd.Index, codes: np.ndarray | None = None) -> str:
     return candidates[0]
 
 
+def usual_step(stamps: pd.Index, codes: np.ndarray) -> str:
+    """The frequency that most steps follow; where fewer than half do, the median step, in whole seconds."""
+    is_int = pd.api.types.is_integer_dtype(stamps.dtype)
+    steps = np.diff(np.asarray(stamps, dtype=np.int64) if is_int else instants(stamps))[np.diff(codes) == 0]
+    if not len(steps) or 2 * np.unique(steps, return_counts=True)[1].max() >= len(steps):
+        return infer_freq(stamps, codes)
+    unit = 1 if is_int else 1_000_000_000
+    median = max(int(np.median(steps)) // unit, 1) * unit
+    return str(median) if is_int else text(_tick(median))
+
+
 def _step_of(size: int, stamps: pd.Index, codes: np.ndarray | None, is_int: bool) -> Step:
     """The grid with neighbours `size` apart (nanoseconds on the wall clock, or integers)."""
     if is_int:

@@ -231,7 +231,7 @@ def choose_id(
         texts = _settling(columns, texts, stamps) or texts
     if len(texts) > 1:
         raise DataError(
-            f"the series may be named by {_listed(texts)}: set read.id= to one of them, "
+            f"the series may be named by {_listed(texts)}: set read.id= to one of them or to several ([A,B]), "
             "or read.count_per=D if each row is an event"
         )
     return _reported_id(texts[0], findings) if texts else []

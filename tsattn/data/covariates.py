@@ -340,9 +340,9 @@ def check_future(missing: dict[str, list[tuple[str, str]]]) -> None:
     lines = []
     for pairs, names in groups.items():
         where = _listed((f"{series} at {stamp}" if series else stamp for series, stamp in pairs))
-        lines.append(f"future=: {_listed(names)} must be known ahead, but there is no value for {where}")
+        lines.append(f"{_listed(names)} must be known ahead, but there is no value for {where}")
     if lines:
-        raise DataError("\n".join(lines))
+        raise DataError("\n".join([*lines, "give them in future=, a table with a row per series and step"]))
 
 
 # ---- as JSON -----------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
     static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
     if config.missing == "skip":
-        freq = freq or rows.freq or calendar.infer_freq(pd.Index(df["ds"]), codes)
+        freq = freq or rows.freq or calendar.usual_step(pd.Index(df["ds"]), codes)
         gapless, num_new = _as_they_are(df, codes, freq, findings), 0
     else:
         freq = _frequency(df, codes, freq, rows.freq, findings)

@@ -21,6 +21,7 @@ from tsattn.data.columns import (
     choose_id,
     choose_time,
     choose_values,
+    is_time,
     matching,
     split_name,
     with_found_names,
@@ -167,6 +168,9 @@ def _chosen(
     taken = declared.taken([*as_list(config.id), *as_list(config.time), *as_list(config.value)])
     columns = {name: column for name, column in loaded.columns.items() if name not in taken}
     time_names = choose_time(columns, config, loaded.findings)
+    dated = [name for name, column in declared.covariates.items() if is_time(loaded.columns[column])]
+    if dated and not time_names:
+        problems.append(f"covariates: {dated[0]} holds the times: leave it out, the calendar helps by itself")
     parsed = convert.stamps(loaded, time_names, config, problems)
     stamps = None if problems or parsed is None else parsed.stamps
     id_names: list[str] = []

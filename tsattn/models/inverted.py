@@ -31,8 +31,6 @@ class Inverted(nn.Module):
     place, the order of the variates has a say as soon as there are more than 5 ceil(ln V) of them.
     """
 
-    together = True  # windows hold all series of a date as variates
-
     @single_precision()
     def __init__(
         self, config: InvertedConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]

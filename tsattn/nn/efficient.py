@@ -13,10 +13,10 @@ from einops import einsum, rearrange, repeat
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from tsattn.config import SPARSITY
 from tsattn.nn.attention import attention, padding_mask
 from tsattn.nn.positional import bias_at, expand_bias, rotate
 
-SPARSITY = 5  # c: c ln N queries attend, c ln N keys are sampled to find them
 SMALLEST = 1e-6  # a sum of kernels below it counts as this much
 
 
