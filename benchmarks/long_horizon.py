@@ -139,14 +139,13 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "patch": {
-        "*": {**ATTENTION, "no_head": True, "mix": 0.5},
+        "*": {**ATTENTION, "table_units": True, "mix": 0.5},
         "ETTh1": {**ATTENTION, "table_units": True, "trainer.weight_decay": 5.0},
         "exchange": {**ATTENTION, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS},
     },
     "patch_linear": {
-        "*": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5},
-        "ETTh2": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5, "table_units": True},
+        "*": {**ATTENTION, "linear_skip": True, "no_head": True, "mix": 0.5, "table_units": True},
         "ETTh1": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True, "trainer.weight_decay": 5.0},
         "exchange": {**ATTENTION, "linear_skip": True, "mix": 0.5, "table_units": True},
         "illness": {**ATTENTION, **FEW_ROWS, "model.patch_length": 4, "linear_skip": True},
@@ -541,7 +540,16 @@ def spread(values: Iterable[float]) -> float:
 
 def order(model: str) -> int:
     """Where a model stands in the table."""
-    known = [*UNTRAINED, "linear", "patch", "patch_ensemble", "patch_linear_window", "patch_linear", "patch_linear_ensemble"]
+    known = [
+        *UNTRAINED,
+        "linear",
+        "patch_window",
+        "patch",
+        "patch_ensemble",
+        "patch_linear_window",
+        "patch_linear",
+        "patch_linear_ensemble",
+    ]
     return known.index(model) if model in known else len(known)
 
 
