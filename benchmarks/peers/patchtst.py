@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--batch", type=int, default=896, help="windows of one variate per step")
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate")
     parser.add_argument("--patience", type=int, default=10, help="looks of 100 steps without improvement; -1 is off")
     parser.add_argument("--estimate", action="store_true")
     arguments = parser.parse_args()
