@@ -45,7 +45,7 @@ THREE_DAYS = days("2024-01-01", "2024-01-02", "2024-01-03")
         daily().encode(),
         ("\ufeff" + daily()).encode(),
         daily().encode("utf-16"),
-        gzip.compress(daily().encode()),
+        gzip.compress(daily().encode(), mtime=0),
         daily().replace("\n", "\r").encode(),
         daily().replace("\n", "\r\n").encode(),
         daily(sep=";", header="ds;y").encode(),
