@@ -76,7 +76,8 @@ def variants(overrides: list[dict[str, str]]) -> list[str]:
     """A name for each run: its overrides that are not the same in all runs, seeds and places aside."""
     names = [name for name in dict.fromkeys(name for given in overrides for name in given) if not _is_place(name)]
     varied = [name for name in names if len({given.get(name) for given in overrides}) > 1]
-    return [" ".join(f"{name}={given[name]}" for name in varied if name in given) or "as given" for given in overrides]
+    shown = varied or names  # one variant alone is named by all that was given
+    return [" ".join(f"{name}={given[name]}" for name in shown if name in given) or "as given" for given in overrides]
 
 
 def _is_place(name: str) -> bool:
