@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsattn.data.panel import features_at_end, select, take_rows
-from tsattn.data.windows import dates_between, gather, panel_tensors, windows_between
+from tsattn.data.panel import select, take_rows
+from tsattn.data.windows import dates_between, features_at_end, gather, panel_tensors, windows_between
 
 CONTEXT, HORIZON = 5, 3
 
@@ -150,11 +150,10 @@ def test_covariates_follow_the_calendar_and_end_at_the_cut_unless_known_ahead(pa
 def test_a_forecast_from_the_end_sees_the_features_of_a_window_cut_there(panel_with_covariates):
     panel = panel_with_covariates
     at_end = features_at_end(panel, CONTEXT, HORIZON)
-    series = torch.arange(4)
-    batch = gather(panel_tensors(panel), series, torch.from_numpy(panel.lengths), context_length=CONTEXT, horizon=HORIZON)
     assert at_end is not None
-    assert batch.features is not None
-    np.testing.assert_array_equal(at_end, batch.features.numpy())
+    for s, length in enumerate(panel.lengths):
+        np.testing.assert_array_equal(at_end[s, :, 3:], loop_covariates(panel, s, length))
+        np.testing.assert_array_equal(at_end[s, :, :3], loop_window(panel, s, length, length)[2])
 
 
 def test_what_a_past_covariate_holds_after_the_cut_reaches_nothing(panel_with_covariates):

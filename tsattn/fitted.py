@@ -12,7 +12,7 @@ import numpy as np
 
 from tsattn import baselines
 from tsattn.config import ModelConfig
-from tsattn.data.panel import Panel, features_at_end, right_aligned, select
+from tsattn.data.panel import Panel, right_aligned, select
 from tsattn.verdict import NETWORK, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
@@ -141,6 +141,8 @@ def rungs_that_answer(fitted: Fitted, panel: Panel) -> np.ndarray:
 
 def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     """The network from the last row on; horizons beyond the trained one are rolled. All at once for `together`."""
+    from tsattn.data.windows import features_at_end
+
     if together(fitted):
         check_one_end(panel)
     length, num_series = fitted.settings.context_length, len(panel.ids)

@@ -342,7 +342,7 @@ def check_future(missing: dict[str, list[tuple[str, str]]]) -> None:
         where = _listed((f"{series} at {stamp}" if series else stamp for series, stamp in pairs))
         lines.append(f"{_listed(names)} must be known ahead, but there is no value for {where}")
     if lines:
-        raise DataError("\n".join([*lines, "give them in future=, a table with a row per series and step"]))
+        raise DataError("\n".join(lines) + "; give them in future=, a table with a row per series and step")
 
 
 # ---- as JSON -----------------------------------------------------------------------------------------------------------

@@ -85,26 +85,6 @@ def right_aligned(panel: Panel, length: int) -> np.ndarray:
     return out
 
 
-def features_at_end(panel: Panel, length: int, horizon: int) -> np.ndarray | None:
-    """Calendar and covariates of the last `length` rows of each series and the `horizon` steps after them.
-
-    [S, length + horizon, C] of the calendar's type, None without any. What is not known ahead is 0 after the last row; so is
-    all before the first row, except the calendar.
-    """
-    if not panel.num_features:
-        return None
-    steps = np.arange(-length, horizon)
-    rows = panel.lengths[:, None] + steps
-    parts = []
-    if panel.calendar.shape[1]:
-        parts.append(panel.calendar[np.clip(panel.start[:, None] + rows, 0, len(panel.calendar) - 1)])
-    if panel.covariate_start is not None:
-        known = panel.covariates[np.clip(panel.covariate_start[:, None] + rows, 0, len(panel.covariates) - 1)]
-        seen = (rows >= 0)[..., None] & ((steps < 0)[:, None] | panel.known_ahead)
-        parts.append(np.where(seen, known, np.float32(0)))
-    return np.concatenate(parts, axis=-1)
-
-
 def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = None) -> Panel:
     """The frame as a panel whose calendar holds `features` for every row and `horizon` stamps after each series' end.
 

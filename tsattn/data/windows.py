@@ -145,3 +145,11 @@ def features_of(
         seen = (rows >= 0)[..., None] & ((steps < 0)[:, None] | panel.known_ahead)
         parts.append(torch.where(seen, known, 0.0))
     return torch.cat(parts, dim=-1) if parts else None
+
+
+def features_at_end(panel: Panel, context_length: int, horizon: int) -> np.ndarray | None:
+    """`features_of` the last rows of each series and the steps after them: [S, L + H, C], None without any."""
+    tensors, steps = panel_tensors(panel), torch.arange(-context_length, horizon)
+    rows = (tensors.end - tensors.begin)[:, None] + steps
+    features = features_of(tensors, torch.arange(len(rows)), rows, steps)
+    return None if features is None else features.numpy()

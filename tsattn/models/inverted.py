@@ -22,6 +22,7 @@ from tsattn.models.encoder import single_precision
 from tsattn.nn.heads import Head, make_head
 from tsattn.nn.layers import EncoderBlock
 from tsattn.nn.scaling import Scale, fit_scale, to_scaled
+from tsattn.nn.tokens import check_sizes
 
 
 class Inverted(nn.Module):
@@ -62,10 +63,7 @@ class Inverted(nn.Module):
         Raises a ValueError for a context of another length than the trained one and for more steps than were trained.
         """
         length = context.shape[1]
-        if length != self.context_length:
-            raise ValueError(f"an inverted model reads the {self.context_length} steps it was built for, not {length}")
-        if num_future > self.horizon:
-            raise ValueError(f"an inverted model gives at most the {self.horizon} steps it was built for, not {num_future}")
+        check_sizes("an inverted model", length, self.context_length, num_future, self.horizon)
         scale = fit_scale(self.scaling, context, observed)
         z = torch.where(observed, to_scaled(context, scale), 0.0)
         x = self.embedding(rearrange(torch.cat([z, observed.to(z.dtype)], dim=1), "b l v -> b v l"))

@@ -18,6 +18,7 @@ from tsattn.config import LinearConfig
 from tsattn.models.encoder import single_precision
 from tsattn.nn.heads import Head, make_head
 from tsattn.nn.scaling import Scale, fit_scale, last_observed, to_scaled
+from tsattn.nn.tokens import check_sizes
 
 KERNEL = 25  # steps of the moving average that DLinear calls the trend
 
@@ -61,10 +62,7 @@ class Linear(nn.Module):
         Raises a ValueError for a context of another length than the trained one and for more steps than were trained.
         """
         length = context.shape[1]
-        if length != self.context_length:
-            raise ValueError(f"a linear model reads the {self.context_length} steps it was built for, not {length}")
-        if num_future > self.horizon:
-            raise ValueError(f"a linear model gives at most the {self.horizon} steps it was built for, not {num_future}")
+        check_sizes("a linear model", length, self.context_length, num_future, self.horizon)
         scale = fit_scale(self.config.scaling, context, observed)
         with torch.autocast(context.device.type, enabled=False):  # what is forecast is not rounded to half precision
             location = self.location(to_scaled(context, scale), observed)[:, :num_future]

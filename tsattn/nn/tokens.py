@@ -68,6 +68,14 @@ def elapsed_time(time: Float[Tensor, "B LH"], seen: Bool[Tensor, "BV N P"], num_
     return torch.where(counted, since, 0.0).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
+def check_sizes(model: str, length: int, context_length: int, num_future: int, horizon: int) -> None:
+    """Raise a `ValueError` where a model of fixed sizes is asked for others than it was built for."""
+    if length != context_length:
+        raise ValueError(f"{model} reads the {context_length} steps it was built for, not {length}")
+    if num_future > horizon:
+        raise ValueError(f"{model} gives at most the {horizon} steps it was built for, not {num_future}")
+
+
 class TokenEmbedding(nn.Module):
     """Tokens of width D: a map of the values of a patch and of which were observed, or one learned vector for every future
     patch (Devlin et al. 2019), plus a map of the features of its steps, plus the position code.
