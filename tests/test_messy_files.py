@@ -72,7 +72,7 @@ ERRORS = [
     ("messy/commit_times_mixed_utc_offsets.csv.gz", "read.count_per=D"),
     ("messy/market_arrivals_month_year_names.csv.gz", "set read.value= to one of them"),
     ("messy/sensor_log_ampm_two_columns.csv.gz", "no regular grid.*read.count_per=h"),
-    ("messy/supermarket_transactions_unsorted.csv.gz", "read.id= to one of them, or read.count_per=D"),
+    ("messy/supermarket_transactions_unsorted.csv.gz", "read.id= to one of them or to several .*, or read.count_per=D"),
     ("messy/travel_time_387_irregular.csv.gz", "no regular grid.*read.resample=h"),
     ("messy/travel_time_451_irregular.csv.gz", "no regular grid.*read.count_per="),
 ]
