@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from tsattn import cli, config, store
 from tsattn.config import MODEL_CONFIGS, BacktestConfig, PredictConfig, TrainConfig
+from tsattn.output import show_table
 
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
 SHORT = ("trainer.max_steps=10", "trainer.validate_every=5", "model.head=quantile", "trainer=cpu")
@@ -522,11 +523,11 @@ def test_a_horizon_beyond_the_trained_one_is_said_on_stderr_in_one_line(call, tr
 
 def test_a_table_of_many_rows_is_shown_in_part_and_says_so():
     table = pd.DataFrame({"t": range(100), "x": np.arange(100) * 1000.0})
-    shown = cli.show_table(table).splitlines()
+    shown = show_table(table).splitlines()
     assert len(shown) == 1 + 25 + 1 + 5
     assert shown[26] == "... 70 rows more ..."
     assert shown[-1].split() == ["99", "99,000"]
-    assert len(cli.show_table(table.head(30)).splitlines()) == 31
+    assert len(show_table(table.head(30)).splitlines()) == 31
 
 
 def test_what_is_found_in_new_data_is_said_beside_the_forecast_of_a_loaded_model(call, trained_folder, two_waves, tmp_path):

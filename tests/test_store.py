@@ -265,16 +265,6 @@ def test_a_folder_that_is_a_file_is_refused(copied):
         store.load(copied / "config.json")
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    target = tmp_path / "a.json"
-    store.write_file(target, b"old")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        store.write_file(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
 # ---- devices -----------------------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tsattn.cli import check_table_path, run, say_origin, show_table, table_of, write_table
+from tsattn.cli import run, say_origin, table_of
 from tsattn.config import BacktestConfig
+from tsattn.output import check_table_path, show_table, write_table
 
 
 def main(config: BacktestConfig) -> None:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsattn import store, verdict
+from tsattn import verdict
+from tsattn.files import write_file
 from tsattn.verdict import NETWORK, WORDS
 
 WINDOWS = "verdict_windows.csv"  # in a run folder: id, cutoff, origin, and a column per rung
@@ -228,7 +229,7 @@ def write(groups: list[Group], folder: Path) -> list[Path]:
         lines.writerows([["" if value != value else value for value in row] for row in group.rows])
     contents = {"comparison.csv": text.getvalue(), "comparison.md": to_markdown(groups)}
     for name, content in contents.items():
-        store.write_file(folder / name, content.encode())
+        write_file(folder / name, content.encode())
     return [folder / name for name in contents]
 
 

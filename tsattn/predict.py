@@ -7,8 +7,9 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from tsattn.cli import check_table_path, given, named_dataset, run, say_origin, show_table, table_of, write_table
+from tsattn.cli import given, named_dataset, run, say_origin, table_of
 from tsattn.config import PredictConfig
+from tsattn.output import check_table_path, show_table, write_table
 
 PICTURES = (".png", ".svg", ".pdf")
 

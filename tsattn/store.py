@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from tsattn import verdict
 from tsattn.config import MODEL_CONFIGS, CovariatesConfig, FitConfig, ReadConfig, TrainerConfig
 from tsattn.data.findings import Finding
+from tsattn.files import write_file
 from tsattn.fitted import Fitted, Schema, Settings, build_network
 
 FORMAT = 1
@@ -118,19 +119,6 @@ def load(folder: str | os.PathLike[str]) -> Stored:
 def to_json(value: Any) -> bytes:
     """Indented JSON; NaN and infinity, which JSON lacks, become null."""
     return (json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write to a file beside `path`, then take its place: a reader sees the old content or the new, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def weights_sha256(fitted: Fitted) -> str | None:

@@ -21,8 +21,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tsattn.cli import Job, in_multirun, job_overrides, run, say_origin, show_table, table_of, unused, write_table
+from tsattn.cli import Job, in_multirun, job_overrides, run, say_origin, table_of, unused
 from tsattn.config import TrainConfig
+from tsattn.files import write_file
+from tsattn.output import show_table, write_table
 
 NOTE = "train.json"
 
@@ -48,7 +50,7 @@ def main(config: TrainConfig) -> None:
     forecaster.fit(data, read=config.read, reporting=Reporting(folder, console))
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
-    store.write_file(folder / NOTE, store.to_json(asdict(config)))
+    write_file(folder / NOTE, store.to_json(asdict(config)))
     ahead = forecaster.fitted_.schema.columns_of("known")
     needs = f"A forecast needs {', '.join(ahead)} ahead: python -m tsattn.predict load={folder} input=... future=FILE"
     console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n", markup=False)
