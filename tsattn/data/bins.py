@@ -10,6 +10,7 @@ import pandas as pd
 from tsattn.data import calendar
 from tsattn.data.calendar import DAY, Step
 from tsattn.data.findings import DataError, Finding
+from tsattn.data.reach import LARGEST_GRID, check_events
 
 HOUR = calendar.TICKS["h"]
 
@@ -80,6 +81,13 @@ def whole_range(stamps: Any, bins: Bins, findings: list[Finding], override: str)
     return keep
 
 
+def _check_number(lengths: np.ndarray, setting: str) -> None:
+    """DataError for more periods than fit into memory; `lengths` are those of the series, less one."""
+    total = sum(lengths.tolist()) + len(lengths)
+    if total > LARGEST_GRID:
+        raise DataError(f"{setting} gives {total:,} periods of {len(lengths):,} series: take longer periods")
+
+
 def _long(codes: np.ndarray, first: np.ndarray, last: np.ndarray, bins: Bins, ids: pd.Index) -> tuple[pd.DataFrame, np.ndarray]:
     """(rows of all series without y, number of the row at which each series would have its period 0)."""
     lengths = last - first + 1
@@ -95,6 +103,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     setting, findings = "read.count_per", []
     if df["ds"].dtype == "int64":
         raise DataError(f"{setting}={freq} needs dates, but the time is made of whole numbers")
+    check_events(df, f"{setting}={freq}")
     bins = assign(df["ds"], freq, setting)
     first_kept, last_kept = whole_range(df["ds"], bins, findings, f"{setting}={freq}")
     codes, ids = pd.factorize(df["unique_id"])
@@ -109,8 +118,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     renumber = np.cumsum(~late) - 1
     inside = (bins.number >= first_kept) & (bins.number <= last_kept) & ~late[codes]
     first, ids = first[~late], pd.Index(ids[~late])
-    if len(first) * (last_kept - first_kept + 1) > 50_000_000:
-        raise DataError(f"{setting}={freq} gives more than 50 million periods: count per longer periods")
+    _check_number(np.full(len(first), last_kept) - first, f"{setting}={freq}")
     frame, origin = _long(codes, first, np.full(len(first), last_kept), bins, ids)
     where = origin[renumber[codes[inside]]] + bins.number[inside]
     frame["y"] = np.bincount(where, minlength=len(frame)).astype(np.float64)
@@ -153,6 +161,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
         findings.append(Finding("partial", message, f"{setting}={freq}", "repair", {"ids": names[:5]}))
     renumber = np.cumsum(~gone) - 1
     inside = (bins.number >= first[codes]) & (bins.number <= last[codes])
+    _check_number((last - first)[~gone], f"{setting}={freq}")
     frame, origin = _long(codes, first[~gone], last[~gone], bins, pd.Index(ids)[~gone])
     where = origin[renumber[codes[inside]]] + bins.number[inside]
     sums = np.bincount(where, weights=df["y"].to_numpy()[inside], minlength=len(frame))

@@ -83,19 +83,16 @@ def _other_rule(config: ReadConfig) -> str:
     return "read.missing=mask" if config.missing == "zero" else "read.missing=zero"
 
 
-def report_gaps(
-    before: pd.DataFrame, after: pd.DataFrame, num_new: int, freq: str, config: ReadConfig, findings: list[Finding]
-) -> None:
+def report_gaps(df: pd.DataFrame, added: np.ndarray, freq: str, config: ReadConfig, findings: list[Finding]) -> None:
+    new = np.flatnonzero(added)
+    num_new = len(new)
     if not num_new:
         return
-    known = pd.MultiIndex.from_arrays([before["unique_id"], stamp_values(before["ds"])])
-    whole = pd.MultiIndex.from_arrays([after["unique_id"], stamp_values(after["ds"])])
-    new = np.flatnonzero(~whole.isin(known))
-    firsts = places(after, new)
+    firsts = places(df, new)
     taken = {"mask": "they count as unknown; if no row means zero, set read.missing=zero", "zero": "they were set to zero"}
     reading = taken.get(config.missing, "they were given the value before them")
     more = " ..." if num_new > 5 else ""
-    message = f"{num_new} of {len(after)} times ({freq}) have no row: {', '.join(firsts)}{more}; {reading}"
+    message = f"{num_new} of {len(df)} times ({freq}) have no row: {', '.join(firsts)}{more}; {reading}"
     findings.append(Finding("gaps", message, _other_rule(config), "repair", {"missing_rows": num_new, "first": firsts}))
 
 

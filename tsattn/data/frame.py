@@ -17,6 +17,7 @@ from tsattn.data import bins, calendar, describe
 from tsattn.data.calendar import DAY
 from tsattn.data.declared import PREFIX, WEIGHT, further_columns, report_missing
 from tsattn.data.findings import DataError, Finding
+from tsattn.data.reach import check_reach, check_size
 from tsattn.data.read import Names, Rows, read
 
 
@@ -76,6 +77,7 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
         raise DataError(f"read.resample={config.resample} needs dates, but the time is made of whole numbers")
     df, codes, _ = _sorted(df, findings)
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
+    check_reach(df, codes, findings, refuse=config.missing == "mask")
     freq = calendar.infer_freq(pd.Index(df["ds"]), codes)
     if _off_grid(df, codes, freq) is not None:
         binned, more = bins.resample(df, config.resample, None)
@@ -98,14 +100,16 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
         raise DataError("there are no rows to forecast from")
     df, codes, ids = _sorted(rows.df, findings)
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
+    check_reach(df, codes, findings, refuse=config.missing == "mask" and rows.freq is None)
     static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
     if config.missing == "skip":
         freq = freq or rows.freq or calendar.usual_step(pd.Index(df["ds"]), codes)
         gapless, num_new = _as_they_are(df, codes, freq, findings), 0
     else:
         freq = _frequency(df, codes, freq, rows.freq, findings)
-        gapless, num_new = _full_grid(df, codes, freq, [*static, WEIGHT])
-        describe.report_gaps(df, gapless, num_new, freq, config, findings)
+        gapless, added = _full_grid(df, codes, freq, [*static, WEIGHT])
+        num_new = int(added.sum())
+        describe.report_gaps(gapless, added, freq, config, findings)
     missing = gapless["y"].isna().to_numpy()
     if config.missing in ("zero", "ffill"):
         gapless["y"] = _filled(gapless, config.missing)
@@ -229,11 +233,13 @@ def _off_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> str | None:
         firsts = ", ".join(describe.places(df, rows))
         return f"{len(rows)} of {len(df)} rows lie off it: {firsts}"
     last = np.r_[np.diff(codes) != 0, True]
-    total = int((where.index[last] + 1).sum())
+    total = sum((where.index[last] + 1).tolist())  # of many far series beyond int64
     steps = np.diff(where.index)[~last[:-1]]
     single = float((steps == 1).mean()) if len(steps) else 1.0
-    if len(df) > 5 and ((total > 10 * len(df) and single < 0.5) or total > 50 * len(df) + 1_000_000):
-        return f"only {len(df)} of {total} steps have a row"
+    if (len(df) > 5 and total > 10 * len(df) and single < 0.5) or total > 50 * len(df) + 1_000_000:
+        inner = np.flatnonzero(~last[:-1])
+        widest = describe.places(df, inner[[steps.argmax()]] + 1)[0]
+        return f"only {len(df)} of {total} steps have a row, the widest gap being the one before {widest}"
     return None
 
 
@@ -250,8 +256,10 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
 # ---- grid --------------------------------------------------------------------------------------------------------------
 
 
-def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collection[str] = ()) -> tuple[pd.DataFrame, int]:
-    """(each series from its first to its last stamp without a gap, number of rows added).
+def _full_grid(
+    df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collection[str] = ()
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """(each series from its first to its last stamp without a gap, which rows were added).
 
     Added rows have NaN, or None where a column holds text; of the `constant` columns they have the value of their series.
     """
@@ -259,9 +267,10 @@ def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collect
     index = calendar.positions(rows, freq, codes).index
     starts = np.r_[True, np.diff(codes) != 0]
     lengths = index[np.r_[starts[1:], True]] + 1
-    total = int(lengths.sum())
+    total = sum(lengths.tolist())
     if total == len(df):
-        return df.copy(), 0
+        return df.copy(), np.zeros(total, bool)
+    check_size(total, len(df), len(lengths), freq)
     first = np.flatnonzero(starts)
     stamps = calendar.grid(rows[first], lengths, freq, calendar.clocks(rows, freq, codes)[first])
     where = (np.cumsum(lengths) - lengths)[np.cumsum(starts) - 1] + index
@@ -275,7 +284,9 @@ def _full_grid(df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collect
             placed = np.full(total, None if values.dtype == object else np.nan, dtype=values.dtype)
             placed[where] = values
         full[name] = pd.Series(placed, dtype=values.dtype)
-    return pd.DataFrame(full), total - len(df)
+    added = np.ones(total, bool)
+    added[where] = False
+    return pd.DataFrame(full), added
 
 
 def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Letters: S series, T rows of all series together, V variates, U calendar rows, K
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tsattn.data import calendar
 from tsattn.data.findings import DataError
 
 LARGEST = 1e150
+APART = 1000
 ELAPSED = "elapsed"  # a feature that counts the steps; the only one that is not in [-1, 1]
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -
     step = calendar.parse(freq)
     numbers = calendar.ordinals(first, step)
     tables, num_rows = [], 0
-    for phase in np.unique(numbers % step.num):
-        members = np.flatnonzero(numbers % step.num == phase)
+    for members in _neighbours(numbers, lengths, step.num):
         earliest = members[np.argmin(numbers[members])]
         offset = (numbers[members] - numbers[earliest]) // step.num
         size = int((offset + lengths[members]).max())
@@ -132,6 +133,17 @@ def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -
         tables.append(_with_elapsed(table, np.arange(size), features))
         num_rows += size
     return start, np.concatenate(tables)
+
+
+def _neighbours(numbers: np.ndarray, lengths: np.ndarray, step: int) -> Iterator[np.ndarray]:
+    """The series on each grid in parts that lie more than `APART` rows from each other: no rows for decades between them."""
+    for phase in np.unique(numbers % step):
+        members = np.flatnonzero(numbers % step == phase)
+        members = members[np.argsort(numbers[members], kind="stable")]
+        begin = (numbers[members] - numbers[members[0]]) // step
+        ends = np.maximum.accumulate(begin + lengths[members])
+        for part in np.split(members, np.flatnonzero(begin[1:] > ends[:-1] + APART) + 1):
+            yield np.sort(part)
 
 
 def _own_calendars(

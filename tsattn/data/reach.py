@@ -1,0 +1,103 @@
+"""How far times reach: rows years away from all others, and grids too large to hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsattn.data.calendar import DAY
+from tsattn.data.describe import places, stamp_values
+from tsattn.data.findings import DataError, Finding
+
+LARGEST_GRID = 20_000_000  # rows that a grid may have beyond those of the table: 2 GB
+FAR = 5  # spans of the other rows
+LONELY, LOST = 100, 1000  # usual steps from which on a far row is warned of, and refused
+TEN_YEARS = 3652 * DAY
+
+
+def check_reach(df: pd.DataFrame, codes: np.ndarray, findings: list[Finding], *, refuse: bool) -> None:
+    """Warn of rows far before or after all others of their series; with `refuse` a DataError names those that are years away.
+
+    Rows of a series are together, in time order, without duplicates. A mistyped year would make a grid of nothing but gaps,
+    and a forecast from its end.
+    """
+    if len(df) == 0:
+        return
+    stamps = stamp_values(df["ds"])
+    starts = np.r_[True, np.diff(codes) != 0]
+    _check_distances(df, stamps, starts)
+    far, lost = far_rows(stamps, starts, is_int=df["ds"].dtype == "int64")
+    if refuse and lost.any():
+        raise DataError(
+            f"{_counted(lost)} far away from all others: {_named(df, lost)}. Correct or remove what is mistyped; if it is "
+            "meant, read.missing=zero fills the time between, read.missing=skip leaves it out"
+        )
+    if far.any():
+        message = f"{_counted(far)} far away from all others: {_named(df, far)}; is the time mistyped?"
+        findings.append(Finding("time", message, "", "warning", {"rows": int(far.sum())}))
+
+
+def check_events(df: pd.DataFrame, setting: str) -> None:
+    """DataError that names the events years away from all others: periods without events would fill the time between."""
+    stamps = stamp_values(df["ds"])
+    order = np.argsort(stamps, kind="stable")
+    _, lost = far_rows(stamps[order], np.arange(len(stamps)) == 0, is_int=False)
+    if lost.any():
+        ordered = df.iloc[order]
+        raise DataError(
+            f"{_counted(lost)} far away from all others: {_named(ordered, lost)}; {setting} would fill the time between with "
+            "zeros: correct or remove what is mistyped"
+        )
+
+
+def check_size(total: int, num_rows: int, num_series: int, freq: str) -> None:
+    """DataError for a grid of `total` steps over all series that would not fit into memory."""
+    if total - num_rows > LARGEST_GRID:
+        raise DataError(
+            f"the grid would have {total:,} rows: {num_series:,} series, {total // num_series:,} steps of {freq} each, for "
+            f"{num_rows:,} rows of the table. If a time is mistyped, correct it; else take longer steps with read.resample= or "
+            "read.count_per=, or the rows as they are with read.missing=skip"
+        )
+
+
+def far_rows(stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(far, lost), bool [N]: rows further than `FAR` spans from the middle 80 % of their series, by `LONELY` and `LOST` steps.
+
+    Of three rows the two that are closer count as the middle, of fewer all. Lost ones are ten years away too where times are
+    dates.
+    """
+    first = np.flatnonzero(starts)
+    lengths = np.diff(np.r_[first, len(stamps)])
+    exact = stamps.astype(np.float64)
+    trim = np.maximum((lengths - 1) // 10, 1) * (lengths >= 4)
+    second, third = (np.minimum(first + i, len(stamps) - 1) for i in (1, 2))
+    late = exact[second] - exact[first] > exact[third] - exact[second]
+    low = exact[first + np.where(lengths == 3, late, trim)]
+    high = exact[first + lengths - 1 - np.where(lengths == 3, ~late, trim)]
+    span = high - low
+    step = span / np.maximum(lengths - 1 - np.where(lengths == 3, 1, 2 * trim), 1)
+    series = np.cumsum(starts) - 1
+    away = np.maximum(low[series] - exact, exact - high[series])
+    outside = away > FAR * span[series]
+    lost = outside & (away >= LOST * step[series])
+    return outside & (away >= LONELY * step[series]), lost if is_int else lost & (away >= TEN_YEARS)
+
+
+def _check_distances(df: pd.DataFrame, stamps: np.ndarray, starts: np.ndarray) -> None:
+    """Steps are counted in int64: neighbours further apart than that are refused."""
+    apart = np.where(starts[1:], 0.0, np.abs(np.diff(stamps.astype(np.float64))))
+    wide = np.flatnonzero(apart >= (2.0**62 if df["ds"].dtype == "int64" else 2.0**63))
+    if len(wide):
+        raise DataError(f"too far apart to count the steps between: {' and '.join(places(df, np.r_[wide[0], wide[0] + 1]))}")
+
+
+def _counted(rows: np.ndarray) -> str:
+    number = int(rows.sum())
+    return f"{number} row lies" if number == 1 else f"{number} rows lie"
+
+
+def _named(df: Any, rows: np.ndarray) -> str:
+    found = np.flatnonzero(rows)
+    return ", ".join(places(df, found)) + " ..." * (len(found) > 5)
