@@ -1,8 +1,9 @@
 # Two commands do everything: `make forecast` and `make test`. Both make .venv when it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
+OLD := .venv-pandas2
 
-.PHONY: forecast test slow format clean
+.PHONY: forecast test slow pandas2 format clean
 
 forecast: .venv/installed  ## train on the built-in sample, print and save the forecast and its picture
 	$(BIN)/python -m tsattn.train dataset=image_counts horizon=14 output=runs/first
@@ -17,6 +18,9 @@ test: .venv/tested  ## ruff, pyright and the fast tests
 slow: .venv/tested  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --durations=10
 
+pandas2: $(OLD)/installed  ## the fast tests with the oldest pandas that is allowed
+	$(OLD)/bin/python -m pytest -n 2 --dist worksteal
+
 format: .venv/tested
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -30,5 +34,13 @@ format: .venv/tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
+# everything of .venv, with another pandas before it on the path
+$(OLD)/installed: .venv/tested
+	$(BIN)/python -m venv --clear $(OLD)
+	$(OLD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "pandas==2.2.*" pytz
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+		> $$($(OLD)/bin/python -c "import site; print(site.getsitepackages()[0])")/venv.pth
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info runs multirun forecast.csv forecast.png
+	rm -rf .venv $(OLD) build *.egg-info runs multirun forecast.csv forecast.png
