@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tsattn.cli import run, say_origin, table_of
 from tsattn.config import BacktestConfig
+from tsattn.data.findings import printable
 from tsattn.output import check_table_path, show_table, write_table
 
 
 def main(config: BacktestConfig) -> None:
     """Fit on the rows before the cut-offs, print the scores, write the table where asked."""
     data = table_of(config)
-    check_table_path(config.output)
+    check_table_path(config.output, [data])
     from tsattn.evaluation import backtest
     from tsattn.forecaster import fit_config_of, to_rows
     from tsattn.training.fit import Reporting, make_console, resolve_device
@@ -33,8 +34,8 @@ def main(config: BacktestConfig) -> None:
         console.print(f"  {fold['verdict']['text']}", markup=False)
     console.print(f"\n{show_table(result.scores)}\n\n{result.text}", markup=False)
     if config.output is not None:
-        write_table(result.table, config.output)
-        console.print(f"table: {config.output}", markup=False)
+        write_table(result.table, config.output, escape_formulas=config.escape_formulas)
+        console.print(f"table: {printable(config.output)}", markup=False)
 
 
 if __name__ == "__main__":

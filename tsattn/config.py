@@ -340,6 +340,7 @@ class PredictConfig:
     horizon: int | None = None
     season_length: int | None = None  # rows per season, where nothing is loaded; None: by the frequency
     output: str | None = None  # CSV or Parquet file for the table; None: printed only
+    escape_formulas: bool = False  # a ' before texts of the CSV that a spreadsheet would run as a formula
     plot: str | None = None  # picture, .png .svg or .pdf
     quantiles: list[float] | None = None  # levels, where nothing is loaded; None: 0.1, 0.2 ... 0.9
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -353,3 +354,4 @@ class BacktestConfig(TrainConfig):
     windows: int = 5  # cut-offs per series
     step: int | None = None  # rows between two cut-offs; None: the horizon
     refit_each: bool = False  # fit at every cut-off instead of once at the earliest
+    escape_formulas: bool = False  # a ' before texts of the CSV that a spreadsheet would run as a formula

@@ -10,14 +10,20 @@ import io
 import math
 import re
 import textwrap
+import unicodedata
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
+
+from tsattn.data.findings import printable, shorten
 
 HISTORY_COLOUR = "#333333"
 FORECAST_COLOUR = "#0072B2"  # blue of Okabe & Ito (2008), Color universal design: told apart with every colour vision
@@ -30,9 +36,7 @@ class NotebookFigure(Figure):
     """A Figure that Jupyter shows as an image even when pyplot was never imported (it looks for `_repr_png_`)."""
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png")
-        return buffer.getvalue()
+        return picture(self, ".png")
 
 
 class Panel(NamedTuple):
@@ -80,11 +84,14 @@ def plot_forecast(
         _draw(axes, panel)
         _style_values(axes, panel)
         _style_time(axes, forecast[time_col].dtype)
-        axes.set_title(shorten(panel.name, ID_LENGTHS[num_columns]), fontsize=10, loc="left")
+        name, style = _literal(panel.name, ID_LENGTHS[num_columns])
+        axes.set_title(name, fontsize=10, loc="left", **style)
         if position % num_columns == 0:
-            axes.set_ylabel(shorten(target_col, 30))
+            name, style = _literal(target_col, 30)
+            axes.set_ylabel(name, **style)
         if position + num_columns >= len(panels) and pd.api.types.is_numeric_dtype(forecast[time_col]):
-            axes.set_xlabel(shorten(time_col, 30))
+            name, style = _literal(time_col, 30)
+            axes.set_xlabel(name, **style)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -97,11 +104,41 @@ def plot_forecast(
     return figure
 
 
-def shorten(text: str, length: int) -> str:
-    """At most `length` characters, the middle left out: ids differ at both ends."""
-    if len(text) <= length:
-        return text
-    return f"{text[: math.ceil(length / 2) - 1]}…{text[len(text) - length // 2 :]}"
+def picture(figure: Figure, suffix: str) -> bytes:
+    """The figure as the content of a file that ends in `suffix`: .png, .svg or .pdf."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix.lower().removeprefix("."))
+    return buffer.getvalue()
+
+
+def _literal(name: str, length: int) -> tuple[str, dict[str, Any]]:
+    """A name as it is drawn and the style of its text, in which `$` starts no formula; wide characters take the room of two.
+
+    An installed font helps out with what ours lacks; what no font has is shown as \\u5317, as all boxes look the same.
+    """
+    families = list(rcParams["font.family"])
+    wide = sum(unicodedata.east_asian_width(c) in "WF" or c in "WM@%" for c in name)
+    text = shorten(printable(name), length * len(name) // max(1, len(name) + wide))
+    missing = _missing(text, [font_manager.findfont(font_manager.FontProperties(family=[family])) for family in families])
+    if missing and (further := _font_with(missing)) is not None:
+        families.append(further.name)
+        missing = _missing(missing, [further.fname])
+    escaped = "".join(c.encode("unicode_escape").decode() if c in missing else c for c in text)
+    return shorten(escaped, length), {"parse_math": False, "usetex": False, "fontfamily": families}
+
+
+def _missing(text: str, paths: list[str]) -> str:
+    """The characters of `text` that none of the fonts has, each once and in order."""
+    fonts = [FT2Font(path) for path in paths]
+    return "".join(sorted(c for c in set(text) if not any(font.get_char_index(ord(c)) for font in fonts)))
+
+
+@lru_cache(maxsize=64)
+def _font_with(characters: str) -> Any:
+    """The entry of the installed upright font that has most of the characters, None where none has any."""
+    entries = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and "Last Resort" not in font.name]
+    best = min(sorted(entries, key=lambda font: font.name), key=lambda font: len(_missing(characters, [font.fname])))
+    return None if _missing(characters, [best.fname]) == characters else best
 
 
 def _panel(
@@ -112,7 +149,8 @@ def _panel(
     future = forecast if id_col is None else forecast.loc[forecast[id_col] == name]
     future = future.sort_values(by=[time_col])
     past = past.sort_values(by=[time_col]).tail(max(60, 6 * len(future)))
-    intervals = [(label, _floats(future, low), _floats(future, high)) for label, low, high in _interval_columns(future)]
+    columns = [column for column in future.columns if column not in (id_col, time_col)]
+    intervals = [(label, _floats(future, low), _floats(future, high)) for label, low, high in _interval_columns(columns)]
     label = "" if id_col is None else str(name)
     return Panel(
         label,
@@ -124,9 +162,9 @@ def _panel(
     )
 
 
-def _interval_columns(forecast: pd.DataFrame) -> list[tuple[str, str, str]]:
+def _interval_columns(columns: list[str]) -> list[tuple[str, str, str]]:
     """Label and both columns of each pair of quantiles around the median, widest first, at most four."""
-    levels = {round(float(name[1:]), 6): name for name in forecast.columns if re.fullmatch(r"q0?\.\d+", str(name))}
+    levels = {round(float(name[1:]), 6): name for name in columns if re.fullmatch(r"q0?\.\d+", str(name))}
     pairs = [(1 - 2 * p, levels[p], levels[round(1 - p, 6)]) for p in sorted(levels) if p < 0.5 and round(1 - p, 6) in levels]
     pairs = pairs[:: max(1, math.ceil(len(pairs) / len(BAND_COLOURS)))]
     return [(f"{100 * share:.4g} % interval", low, high) for share, low, high in pairs]

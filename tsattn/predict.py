@@ -6,20 +6,20 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tsattn.cli import given, named_dataset, run, say_origin, table_of
 from tsattn.config import PredictConfig
-from tsattn.output import check_table_path, show_table, write_table
-
-PICTURES = (".png", ".svg", ".pdf")
+from tsattn.data.findings import printable
+from tsattn.files import write_file
+from tsattn.output import check_picture_path, check_table_path, show_table, write_table
 
 
 def main(config: PredictConfig) -> None:
     """Print the forecast and the verdict; write the table and the picture where asked."""
     data = table_of(config)
-    if config.plot is not None and Path(config.plot).suffix.lower() not in PICTURES:
-        raise ValueError(f"plot={config.plot} must end in {', '.join(PICTURES)}")
-    check_table_path(config.output)
+    check_table_path(config.output, [data, config.future])
+    check_picture_path(config.plot, [data, config.future, config.output])
     from tsattn.forecaster import Forecaster, draw, fit_config_of
     from tsattn.tables import forecast_table
 
@@ -45,16 +45,24 @@ def main(config: PredictConfig) -> None:
     note = "simulated data" if dataset is not None and dataset.simulated else ""
     figure = draw(forecaster.fitted_, frame, table, note=note) if config.plot is not None else None
     for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"! {message}", file=sys.stderr)
+        print(f"! {printable(message)}", file=sys.stderr)
     print(show_table(table))
     print(f"\n{forecaster.verdict_}")
     if config.output is not None:
-        write_table(table, config.output)
-        print(f"table: {config.output}")
+        write_table(table, config.output, escape_formulas=config.escape_formulas)
+        print(f"table: {printable(config.output)}")
     if figure is not None and config.plot is not None:
-        Path(config.plot).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(config.plot)
-        print(f"picture: {config.plot}")
+        save_picture(figure, Path(config.plot))
+        print(f"picture: {printable(config.plot)}")
+
+
+def save_picture(figure: Any, path: Path) -> None:
+    """Draw the figure in memory first: the old picture stays until the new one is complete."""
+    from tsattn.plot import picture
+
+    content = picture(figure, path.suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, content)
 
 
 if __name__ == "__main__":

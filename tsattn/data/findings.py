@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 LEVELS = ("info", "repair", "warning")
+STEERING = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode's controls, formats, surrogates, private ones, ends of lines
+JOINERS = "\u200c\u200d"  # formats too, but Persian and emoji are written with them
+
+
+def printable(text: str) -> str:
+    """One line that steers no terminal: control characters, turned directions of writing and the like become \\x1b, \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in STEERING and character not in JOINERS
+        else character
+        for character in text
+    )
+
+
+def shorten(text: str, length: int) -> str:
+    """At most `length` characters, the middle left out: names differ at both ends."""
+    if len(text) <= length:
+        return text
+    return f"{text[: math.ceil(length / 2) - 1]}…{text[len(text) - length // 2 :]}"
 
 
 @dataclass(frozen=True)
@@ -23,7 +46,7 @@ class Finding:
 
     def __str__(self) -> str:
         mark = {"info": " ", "repair": "~", "warning": "!"}[self.level]
-        return f"{mark} {self.topic}: {self.message}" + (f"  [{self.override}]" if self.override else "")
+        return printable(f"{mark} {self.topic}: {self.message}" + (f"  [{self.override}]" if self.override else ""))
 
 
 class Findings(list[Finding]):
