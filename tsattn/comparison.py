@@ -13,12 +13,14 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tsattn import verdict
+from tsattn.data.findings import printable
 from tsattn.files import write_file
 from tsattn.verdict import NETWORK, WORDS
 
@@ -234,14 +236,20 @@ def write(groups: list[Group], folder: Path) -> list[Path]:
 
 
 def to_markdown(groups: list[Group]) -> str:
-    """A table per group, readable as plain text too."""
+    """A table per group, readable as plain text too; names of settings, files and series are text in it and nothing else."""
     parts = ["# Comparison", EXPLAINED]
     for group in groups:
-        parts.append(f"## {group.title}")
+        parts.append(f"## {literal(group.title)}")
         if group.rows:
             parts.append(_table(group.rows))
-        parts += [f"- {note}" for note in group.notes]
+        parts += [f"- {literal(note)}" for note in group.notes]
     return "\n\n".join(parts) + "\n"
+
+
+def literal(text: str) -> str:
+    """The text as Markdown that shows it: on one line, without HTML, and with no mark that ends a cell, sets code or links."""
+    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"\\(?=[!-/:-@\[-`{-~])|[|`*]|(?<=\])\(", r"\\\g<0>", text)
 
 
 def _table(rows: list[Row]) -> str:
@@ -250,6 +258,7 @@ def _table(rows: list[Row]) -> str:
     lines = [header, ["---"] * len(header), *map(_cells, rows)]
     naive = dict.fromkeys((row.best_naive, f"{row.best_naive_mase:.3f}") for row in rows)
     lines += [[f"best naive: {WORDS.get(rung, rung)}", "", mase, "", "", "", ""] for rung, mase in naive]
+    lines = [[literal(cell) for cell in line] for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines)
 
