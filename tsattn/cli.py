@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shlex
 import signal
 import sys
 import tempfile
@@ -12,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +39,9 @@ LISTS = ("past", "known", "static", "holidays")
 QUOTED = re.compile(
     rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)})|covariates\.(?:{'|'.join(LISTS)}))=(.*)", re.DOTALL
 )
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+typed: list[str] = []  # the settings of the running command as the user wrote them
 DATA_FOLDER = "TSATTN_DATA"  # the variable that names the folder of the data sets that are not shipped
 
 
@@ -61,17 +66,25 @@ def exit_code(name: str, schema: type, task: Task, afterwards: Afterwards | None
 
     `afterwards` gets the jobs of a multirun that came to their end, also where a later one did not.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup lets it be ignored
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("error: the folder you are in has been removed: cd to another one", file=sys.stderr)
+        return USAGE
     try:
         _hydra(name, schema, task, afterwards)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE if stop.code else DONE
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return DONE
     except Exception as problem:
         return explain(problem, name)
@@ -87,8 +100,13 @@ def explain(problem: Exception, name: str) -> int:
     if kind.__module__.split(".")[0] in ("hydra", "omegaconf"):
         print(f"error: {_hydra_reason(problem)}; python -m tsattn.{name} --help lists the settings", file=sys.stderr)
         return USAGE
-    if isinstance(problem, OSError) and problem.filename is not None:
-        print(f"error: {problem.filename}: {problem.strerror}", file=sys.stderr)
+    if isinstance(problem, OSError) and (problem.filename is not None or problem.errno in NO_ROOM):
+        if problem.filename is None:
+            _forget_stdout()
+        print(f"error: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+        return USAGE
+    if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
+        print("error: the memory of this machine is not enough for these data and settings", file=sys.stderr)
         return USAGE
     if isinstance(problem, ValueError | TypeError) and _is_ours(problem):
         print(f"error: {_one_line(str(problem))}", file=sys.stderr)
@@ -96,6 +114,11 @@ def explain(problem: Exception, name: str) -> int:
     traceback.print_exception(problem)
     print("this is a bug in tsattn: please report the lines above", file=sys.stderr)
     return BUG
+
+
+def _forget_stdout() -> None:
+    """Let what is still to be printed go nowhere: its reader is gone or its disk is full, and Python would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_ours(problem: Exception) -> bool:
@@ -165,7 +188,7 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
     register_schemas(name, schema)
     problems: list[BaseException] = []
     done: list[Job] = []
-    sweep = unused(Path("runs", f"multirun-{time.strftime('%Y%m%d-%H%M%S')}"))
+    sweep = cache(lambda: claimed(Path("runs", f"multirun-{time.strftime('%Y%m%d-%H%M%S')}")))
 
     def compose(composed: DictConfig) -> None:
         """Keep the first problem for ourselves: Hydra would print it in its own words. The rest of a sweep is not started."""
@@ -182,7 +205,8 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
     if added:
         raise ValueError(f"{added[0]!r}: settings are changed by name=value, none can be added or removed with + or ~")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
-    sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
+    typed[:] = sys.argv[1:]
+    sys.argv[1:] = [quote(argument) for argument in typed]
     with tempfile.TemporaryDirectory() as forgotten:  # for the note that Hydra makes of a sweep
         OmegaConf.register_new_resolver("forgotten", lambda: forgotten, replace=True)
         hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
@@ -194,17 +218,17 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
             raise problems[0]
 
 
-def numbered(config: Any, name: str, sweep: Path) -> Any:
+def numbered(config: Any, name: str, sweep: Callable[[], Path]) -> Any:
     """In a multirun, the settings with the number of the job in what is written: rm/0, rm/1; forecast-0.csv, forecast-1.csv.
 
-    `sweep` is where the run folders of a training go when no `output=` is given.
+    `sweep` makes the folder for the run folders of a training where no `output=` is given.
     """
     from hydra.core.hydra_config import HydraConfig
 
     if in_multirun():
         number = HydraConfig.get().job.num
         if name == "train":
-            config.output = str(Path(config.output or sweep, str(number)))
+            config.output = str(Path(config.output or sweep(), str(number)))
             return config
         for field in ("output", "plot"):
             path = getattr(config, field, None)
@@ -233,13 +257,22 @@ def job_overrides() -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def unused(base: Path) -> Path:
-    """`base`, or base-2, base-3 ... where it exists."""
+def same_command(name: str, **settings: object) -> str:
+    """The running command as a line for the shell, with `settings` where the user gave none."""
+    added = [f"{key}={value}" for key, value in settings.items() if not any(one.startswith(f"{key}=") for one in typed)]
+    return shlex.join(["python", "-m", f"tsattn.{name}", *typed, *added])
+
+
+def claimed(base: Path) -> Path:
+    """A new folder `base`, or base-2, base-3 ... where it exists; no other process gets the same."""
     path, again = base, 1
-    while path.exists():
-        again += 1
-        path = base.with_name(f"{base.name}-{again}")
-    return path
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            again += 1
+            path = base.with_name(f"{base.name}-{again}")
 
 
 def given(group: str) -> set[str]:

@@ -3,6 +3,8 @@
 Beside the model (see `tsattn.store`) the folder holds
 
     train.json            the settings of this run, as the command got them; written last
+    checkpoints/          where the training stands; gone when it is through. The same command goes on from there, and its
+                          result is that of a training which was never stopped
     verdict_windows.csv   where the model fails: a row per held-out window with the series, the last time before the window
                           (`cutoff`), the number of that cut-off (`origin`), and the scaled absolute error of every rung
     logs/                 losses and seconds of the training
@@ -16,25 +18,33 @@ from __future__ import annotations
 
 import glob
 import json
+import shutil
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tsattn.cli import Job, in_multirun, job_overrides, run, say_origin, table_of, unused
+from tsattn.cli import Job, claimed, in_multirun, job_overrides, run, same_command, say_origin, table_of
 from tsattn.config import TrainConfig
-from tsattn.files import write_file
+from tsattn.files import remove_leftovers, write_file
 from tsattn.output import show_table, write_table
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 NOTE = "train.json"
+CHECKPOINTS = "checkpoints"
 
 
 def main(config: TrainConfig) -> None:
-    """Fit, print what was found, decided and forecast, and save the run folder."""
+    """Train into the run folder. A run of a multirun that is there already is taken as it is."""
     data = table_of(config)
-    from tsattn import comparison, store
-    from tsattn.forecaster import Forecaster, fit_config_of
-    from tsattn.training.fit import Reporting, make_console, resolve_device
+    from tsattn.training.fit import make_console, resolve_device
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder, console = run_folder(config), make_console()
@@ -44,13 +54,32 @@ def main(config: TrainConfig) -> None:
             console.print(f"{folder}: already there", markup=False)
             return
     say_origin(config)
-    forecaster = Forecaster(config=fit_config_of(config))
-    (folder / NOTE).unlink(missing_ok=True)
+    again = same_command("train", output=folder.parent if in_multirun() else folder)
+    with only_run_in(folder):
+        try:
+            train_into(folder, config, data, console, again)
+        except (KeyboardInterrupt, SystemExit):
+            if (folder / CHECKPOINTS).exists():
+                print(f"\nit goes on with: {again}", file=sys.stderr)
+            raise
+
+
+def train_into(folder: Path, config: TrainConfig, data: Any, console: Any, again: str) -> None:
+    """Fit, print what was found, decided and forecast, and save the run folder. `again` is the command that goes on."""
+    from tsattn import comparison, store
+    from tsattn.forecaster import Forecaster, fit_config_of
+    from tsattn.training.fit import Reporting
+
     started = time.perf_counter()
-    forecaster.fit(data, read=config.read, reporting=Reporting(folder, console))
+    console.print(f"stopped at any moment, it goes on with: {again}\n", markup=False)
+    (folder / NOTE).unlink(missing_ok=True)
+    remove_leftovers(folder)
+    forecaster = Forecaster(config=fit_config_of(config))
+    forecaster.fit(data, read=config.read, reporting=Reporting(folder, console, folder / CHECKPOINTS))
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
     write_file(folder / NOTE, store.to_json(asdict(config)))
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     ahead = forecaster.fitted_.schema.columns_of("known")
     needs = f"A forecast needs {', '.join(ahead)} ahead: python -m tsattn.predict load={folder} input=... future=FILE"
     console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n", markup=False)
@@ -58,6 +87,25 @@ def main(config: TrainConfig) -> None:
     console.print(
         f"{time.perf_counter() - started:.0f} s; the model is in {folder}: python -m tsattn.predict load={folder} input=..."
     )
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Make the folder and hold it against a second run, where the system can. A run that left nothing leaves no folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".running"
+    with open(lock, "w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"another run is writing into {folder}: wait for its end, or name another output=") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def compare(jobs: list[Job]) -> None:
@@ -103,7 +151,7 @@ def run_folder(config: TrainConfig) -> Path:
             raise ValueError(f"output={config.output} is a file: in train it names the run folder")
         return folder
     name = Path(config.input).name.split(".")[0] if config.input else config.dataset.name
-    return unused(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return claimed(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import os
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from rich.console import Console
@@ -26,6 +30,8 @@ class BestWeights(pl.Callback):
     candidate. Without `windows` there is no validation and the last average is the result.
     """
 
+    STATE = ("best_loss", "best_step", "looks_since", "history", "average", "best")  # what a checkpoint holds
+
     def __init__(self, windows: list[tuple[Tensor, Tensor]], end: Tensor | None, *, every: int, patience: int) -> None:
         self.windows, self.end = windows, end
         self.every, self.patience = every, patience
@@ -34,13 +40,26 @@ class BestWeights(pl.Callback):
         self.average: list[Tensor] = []
         self.best: list[Tensor] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.STATE}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in self.STATE:
+            setattr(self, name, state_dict[name])
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.average = [p.detach().clone() for p in module_of(pl_module).model.parameters()]
+        start = self.average or module_of(pl_module).model.parameters()
+        self.average = [p.detach().clone().to(pl_module.device) for p in start]
+        self.best = [p.to(pl_module.device) for p in self.best]
         self.windows = [(series.to(pl_module.device), cut.to(pl_module.device)) for series, cut in self.windows]
         self.end = None if self.end is None else self.end.to(pl_module.device)
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not ends_step(trainer, batch_idx):
+            return
         module, step = module_of(pl_module), trainer.global_step
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
         for average, current in zip(self.average, module.model.parameters(), strict=True):
@@ -87,19 +106,43 @@ class BestWeights(pl.Callback):
         set_weights(module_of(pl_module).model, self.best or self.average)
 
 
-class Log(pl.Callback):
-    """A log row and a line (or the bar's new state) every so many steps: loss, learning rate, seconds per phase."""
+class StepSeed(pl.Callback):
+    """Makes the random numbers of a step a function of (seed, step) alone, and of the part where a step is taken in parts."""
 
-    def __init__(self, *, every: int, console: Console | None, name: str) -> None:
-        self.every, self.console, self.name = every, console, name
+    def __init__(self, seed: int, *, gpu: bool) -> None:
+        self.seed, self.gpu = seed, gpu
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        part = batch_idx % trainer.accumulate_grad_batches
+        mixed = np.random.SeedSequence([self.seed, trainer.global_step, part]).generate_state(1, np.uint64)
+        seed_generators(int(mixed[0]), gpu=self.gpu)
+
+
+class Log(pl.Callback):
+    """A log row and a line (or the bar's new state) every so many steps: loss, learning rate, seconds per phase.
+
+    Rows are appended to the CSV file `rows`, where it is given, and to the logger of the trainer, where it has one.
+    """
+
+    def __init__(self, *, every: int, console: Console | None, name: str, rows: Path | None = None) -> None:
+        self.every, self.console, self.name, self.rows = every, console, name, rows
         self.losses: list[Tensor] = []
+        self.num_rows = 0
         self.bar: Progress | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": self.losses, "num_rows": self.num_rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.losses, self.num_rows = state_dict["losses"], state_dict["num_rows"]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.losses = [loss.to(pl_module.device) for loss in self.losses]
+        self.keep_rows()
         if self.console is not None and self.console.is_terminal:
             columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TextColumn("{task.fields[loss]}"))
             self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
-            self.task = self.bar.add_task(self.name, total=trainer.max_steps, loss="")
+            self.task = self.bar.add_task(self.name, total=trainer.max_steps, completed=trainer.global_step, loss="")
             self.bar.start()
 
     def on_train_batch_end(
@@ -107,7 +150,7 @@ class Log(pl.Callback):
     ) -> None:
         self.losses.append(outputs["loss"].detach())
         step = trainer.global_step
-        if step % self.every == 0:
+        if step % self.every == 0 and ends_step(trainer, batch_idx):
             self.report(trainer, module_of(pl_module), step)
 
     def report(self, trainer: pl.Trainer, module: ForecastModule, step: int) -> None:
@@ -115,14 +158,38 @@ class Log(pl.Callback):
         check_finite(module)
         loss = float(torch.stack(self.losses).mean())
         self.losses.clear()
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = {f"seconds_{phase}": round(module.seconds[phase], 4) for phase in PHASES}
+        self.write({"loss": loss, "learning_rate": rate, **seconds, "step": step})
         if trainer.logger is not None:
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
-            seconds = {f"seconds_{phase}": round(module.seconds[phase], 4) for phase in PHASES}
             trainer.logger.log_metrics({"loss": loss, "learning_rate": rate, **seconds}, step=step)
         if self.bar is not None:
             self.bar.update(self.task, completed=step, loss=f"loss {loss:.4f}")
         elif self.console is not None and step % (8 * self.every) == 0:
             self.console.print(f"  {self.name}: step {step} of at most {trainer.max_steps}, loss {loss:.4f}")
+
+    def keep_rows(self) -> None:
+        """Cut the file to the rows that a checkpoint knows of; none in a fresh training."""
+        if self.rows is not None and self.rows.exists():
+            kept = self.rows.read_text().splitlines(keepends=True)[: self.num_rows + bool(self.num_rows)]
+            self.rows.write_text("".join(kept))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row. Where the disk is full that is said once, and training goes on without the log."""
+        self.num_rows += 1
+        if self.rows is None:
+            return
+        try:
+            self.rows.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.rows, "a", newline="") as file:
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                if not os.fstat(file.fileno()).st_size:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as problem:
+            if self.console is not None:
+                self.console.print(f"! no log from here on: {self.rows}: {problem.strerror}", markup=False)
+            self.rows = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.losses:  # the last steps, or all of a short training
@@ -133,6 +200,18 @@ class Log(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+def seed_generators(seed: int, *, gpu: bool) -> None:
+    """Seed the generators of the CPU and, with `gpu`, of the first GPU, the one that trains."""
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU
+    if gpu:
+        torch.cuda.default_generators[0].manual_seed(seed)
+
+
+def ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether an optimizer step was taken after this batch, not only a part of its gradient."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
 @torch.no_grad()

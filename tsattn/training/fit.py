@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import logging
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from tsattn.config import TrainerConfig
 from tsattn.data.windows import DateWindows, PanelTensors, Windows, gather
-from tsattn.training.callbacks import BestWeights, Log, NonFinite, TrainingError
+from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, TrainingError, seed_generators, set_weights
+from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
 from tsattn.training.module import ForecastModule
 
 VALIDATION_BATCH = 512
@@ -43,6 +47,8 @@ class BatchStream(IterableDataset):
     Windows are drawn uniformly, or, with `chances` [S] that add up to 1, first the series and then one of its windows.
     """
 
+    start, parts = 0, 1  # the step to begin with, and into how many parts each batch is cut
+
     def __init__(self, windows: Windows | DateWindows, batch_size: int, seed: int, chances: np.ndarray | None = None) -> None:
         self.windows, self.batch_size, self.seed, self.chances = windows, batch_size, seed, chances
 
@@ -58,10 +64,8 @@ class BatchStream(IterableDataset):
         return torch.from_numpy(series), torch.from_numpy(cut)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        step = 0
-        while True:
-            yield self.batch(step)
-            step += 1
+        for step in itertools.count(self.start):
+            yield from zip(*(part.tensor_split(self.parts) for part in self.batch(step)), strict=True)
 
 
 def chances_of(windows: Windows | DateWindows, sampling: str, weights: np.ndarray | None) -> np.ndarray | None:
@@ -101,10 +105,14 @@ class TrainData(NamedTuple):
 
 
 class Reporting(NamedTuple):
-    """Where a training reports: log files go into `folder`, lines or a bar to `console`; None is silent."""
+    """Where a training reports: log files go into `folder`, lines or a bar to `console`; None is silent.
+
+    In `checkpoints` it notes where it stands; started again with the same data and settings it goes on from there.
+    """
 
     folder: Path | None = None
     console: Console | None = None
+    checkpoints: Path | None = None
 
     def say(self, *lines: object) -> None:
         """Print each on a line of its own, as it is."""
@@ -133,55 +141,146 @@ def train(
     """Train `model` in place and leave the best weights in it, on the CPU, in eval mode.
 
     With validation windows training stops early; with `steps` it runs exactly so long. Where the validation windows hold no
-    value it runs for a third of `trainer.max_steps` and says so. Raises a TrainingError when a loss or gradient is not finite.
+    value it runs for a third of `trainer.max_steps` and says so. Where the device runs out of memory each step is taken in
+    parts: half the batch, twice the accumulation. Raises a TrainingError when a loss or gradient is not finite, or when not
+    even single windows fit the memory.
     """
     reporting = reporting or Reporting()
     batch_size = config.batch_size or default_batch_size(data.windows.total)
     stream = BatchStream(data.windows, batch_size, seed, chances_of(data.windows, config.sampling, data.weights))
+    started = time.perf_counter()
     module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)
-    accelerator, precision = resolve_device(config)
-    held_out, note = [], ""
+    held_out, note = None, ""
     if data.validation is not None and not steps:
-        held_out = validation_batches(*data.validation)
-        if not any_target(data, held_out, context_length, horizon):
-            held_out, steps = [], max(config.max_steps // 3, 1)
+        held_out = data.validation
+        if not any_target(data, validation_batches(*held_out), context_length, horizon):
+            held_out, steps = None, max(config.max_steps // 3, 1)
             note = f"{name}: the validation rows hold no value, so training cannot stop by them: it runs for {steps} steps"
             reporting.say(f"! {note}")
-    best = BestWeights(held_out, data.validation_end, every=config.validate_every, patience=config.patience)
-    log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=name)
-    started = time.perf_counter()
-    with quiet_lightning(), own_random_state(seed, gpu=accelerator == "gpu"), threads_for(model):
+    run = Run(module, stream, held_out, data, config, steps or config.max_steps, seed, name, reporting)
+    checkpoint = checkpoint_of(run)
+    finished = checkpoint.read().get("finished")
+    if finished is None:
+        finished = run_within_memory(run, checkpoint)
+        checkpoint.write(finished=finished)
+    else:
+        reporting.say(f"  {name}: trained before, {finished['steps']} steps")
+    set_weights(model, finished["weights"])
+    model.cpu().eval()
+    seconds = {**module.seconds, "total": time.perf_counter() - started}
+    return Trained(finished["steps"], finished["validation_loss"], finished["history"], seconds, note)
+
+
+class Run(NamedTuple):
+    """All that one training needs."""
+
+    module: ForecastModule
+    stream: BatchStream
+    held_out: tuple[np.ndarray, np.ndarray] | None  # series and cut of the windows to stop by
+    data: TrainData
+    config: TrainerConfig
+    max_steps: int
+    seed: int
+    name: str
+    reporting: Reporting
+
+
+def checkpoint_of(run: Run) -> Checkpoint:
+    """Where this training notes its state; nowhere without a folder for it."""
+    folder = run.reporting.checkpoints
+    if folder is None:
+        return Checkpoint(None, "", run.reporting.say)
+    shown = {"logger", "log_every", "progress"}  # settings that change nothing but what is shown
+    config = {name: value for name, value in asdict(run.config).items() if name not in shown}
+    weights = dict(run.module.model.state_dict())
+    sizes = (run.module.context_length, run.module.horizon, run.max_steps, run.seed, run.stream.batch_size)
+    data = (run.data._replace(ids=()), run.stream.chances, resolve_device(run.config), torch.__version__)
+    return Checkpoint(
+        folder / f"{run.name.replace(' ', '_')}.ckpt", fingerprint(config, weights, sizes, data), run.reporting.say
+    )
+
+
+def run_within_memory(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The training, taken in smaller and smaller parts where the device runs out of memory; what came of it."""
+    start = [p.detach().cpu().clone() for p in run.module.model.parameters()]
+    while True:
+        try:
+            return run_once(run, checkpoint)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+        # outside the handler, where the traceback no longer holds the tensors
+        parts = run.stream.parts * 2
+        if parts > run.stream.batch_size:
+            raise TrainingError(
+                f"{run.name}: the device has not enough memory for a single window: choose a smaller model or context_length"
+            )
+        run.reporting.say(f"! {run.name}: out of memory: each step takes its {run.stream.batch_size} windows in {parts} parts")
+        run.stream.parts = parts
+        run.module.zero_grad(set_to_none=True)
+        set_weights(run.module.model, start)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether the memory of a GPU or of the machine was not enough; torch tells of the latter in words alone."""
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(problem)
+
+
+def run_once(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Train, from the checkpoint where there is one, and return the best weights and how they came about."""
+    config, reporting = run.config, run.reporting
+    accelerator, precision = resolve_device(config)
+    parts = run.stream.parts
+    held_out = validation_batches(*run.held_out, max(VALIDATION_BATCH // parts, 1)) if run.held_out else []
+    logs = None if reporting.folder is None else reporting.folder / "logs" / run.name.replace(" ", "_")
+    rows = logs / "metrics.csv" if logs is not None and config.logger == "csv" else None
+    best = BestWeights(held_out, run.data.validation_end, every=config.validate_every, patience=config.patience)
+    log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=run.name, rows=rows)
+    gpu = accelerator == "gpu"
+    with quiet_lightning(), own_random_state(run.seed, gpu=gpu), threads_for(run.module.model):
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
             precision=precision,
-            max_steps=steps or config.max_steps,
-            logger=make_logger(config.logger, reporting.folder, name),
-            callbacks=[best, log],
+            max_steps=run.max_steps,
+            accumulate_grad_batches=parts,
+            logger=make_logger(config.logger, logs),
+            callbacks=[StepSeed(run.seed, gpu=gpu), best, log, SaveCheckpoint(config.validate_every)],
+            plugins=[checkpoint],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        loader = DataLoader(stream, batch_size=None, collate_fn=as_is)  # pyright: ignore[reportArgumentType]
+        begun = checkpoint.read().get("training")
+        run.stream.start = 0 if begun is None else begun["global_step"]
+        if begun is not None:
+            reporting.say(f"  {run.name}: goes on from step {run.stream.start}")
+        loader = DataLoader(run.stream, batch_size=None, collate_fn=as_is)  # pyright: ignore[reportArgumentType]
         try:
-            trainer.fit(module, loader)
+            trainer.fit(run.module, loader, ckpt_path=None if begun is None else str(checkpoint.path))
         except NonFinite as problem:
-            raise TrainingError(non_finite_message(stream, problem.step, data.ids, config)) from problem
+            raise TrainingError(non_finite_message(run.stream, problem.step, run.data.ids, config)) from problem
         except SystemExit as stop:  # Lightning's own: code 1 after Ctrl-C, none after SIGTERM
             if trainer.received_sigterm:
                 raise SystemExit(143) from stop
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
-    model.cpu().eval()
-    seconds = {**module.seconds, "total": time.perf_counter() - started}
-    return Trained(best.best_step or trainer.global_step, best.best_loss, best.history, seconds, note)
+    return {
+        "weights": [p.detach().cpu() for p in run.module.model.parameters()],
+        "steps": best.best_step or trainer.global_step,
+        "validation_loss": best.best_loss,
+        "history": best.history,
+    }
 
 
-def validation_batches(series: np.ndarray, cut: np.ndarray) -> list[tuple[Tensor, Tensor]]:
+def validation_batches(series: np.ndarray, cut: np.ndarray, size: int | None = None) -> list[tuple[Tensor, Tensor]]:
     """The windows in batches; the last one may be smaller and counts by its size."""
-    pairs = zip(torch.from_numpy(series).split(VALIDATION_BATCH), torch.from_numpy(cut).split(VALIDATION_BATCH), strict=True)
-    return list(pairs)
+    parts = (torch.from_numpy(numbers).split(size or VALIDATION_BATCH) for numbers in (series, cut))
+    return list(zip(*parts, strict=True))
 
 
 def any_target(data: TrainData, batches: list[tuple[Tensor, Tensor]], context_length: int, horizon: int) -> bool:
@@ -197,9 +296,7 @@ def own_random_state(seed: int, *, gpu: bool) -> Iterator[None]:
     """Seeded generators of the CPU and, with `gpu`, of the first GPU, the one that trains; the caller's states come back."""
     devices = [0] if gpu else []
     with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU
-        for device in devices:
-            torch.cuda.default_generators[device].manual_seed(seed)
+        seed_generators(seed, gpu=gpu)
         yield
 
 
@@ -214,13 +311,10 @@ def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
     return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
 
 
-def make_logger(kind: str, folder: Path | None, name: str) -> Logger | bool:
-    """A CSV file or TensorBoard events inside the run folder; none without a folder."""
-    if folder is None or kind == "none":
+def make_logger(kind: str, path: Path | None) -> Logger | bool:
+    """TensorBoard events in the folder `path`, where they are wanted. Rows of a CSV file are written by `Log`."""
+    if path is None or kind != "tensorboard":
         return False
-    path = folder / "logs" / name.replace(" ", "_")
-    if kind == "csv":
-        return CSVLogger(path.parent, name=path.name, version="")
     try:
         return TensorBoardLogger(path.parent, name=path.name, version="")
     except ModuleNotFoundError as missing:

@@ -61,6 +61,10 @@ class ForecastModule(pl.LightningModule):
             raw, scale = self.model(*given, self.horizon)
         return self.model.head.loss(raw, batch.target, batch.target_observed, scale)
 
+    def on_train_start(self) -> None:
+        """Lightning leaves the model in the mode it came in, which for a network that was just built is evaluation."""
+        self.model.train()
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.lap("data")
 
@@ -69,7 +73,7 @@ class ForecastModule(pl.LightningModule):
         self.lap("data")
         loss = self.loss(windows)
         bad = ~torch.isfinite(loss.detach()) & (self.first_bad_step < 0)
-        self.first_bad_step.copy_(torch.where(bad, batch_idx, self.first_bad_step))
+        self.first_bad_step.copy_(torch.where(bad, self.global_step, self.first_bad_step))
         self.lap("forward")
         return loss
 
