@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import numbers, times
+from tsattn.data import forms, numbers, times
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute
@@ -30,6 +30,7 @@ TIME_WORDS = frozenset(
     ("ds", "date", "datetime", "timestamp", "time", "day", "week", "month", "quarter", "year", "period")
     + ("yearmon", "yearmonth", "t", "step", "datum")
 )
+DATE_WORDS = frozenset(("date", "datetime", "timestamp", "datum"))
 ID_WORDS = frozenset(
     ("id", "series", "name", "sensor", "source", "station", "store", "shop", "item", "product", "sku", "site", "location")
     + ("city", "region", "state", "country", "market", "project", "camera", "device", "machine", "category", "brand", "make")
@@ -150,7 +151,8 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
         message = f"the time is put together from the columns {', '.join(parts)}"
         findings.append(Finding("columns", message, f"read.time=[{','.join(parts)}]"))
         return parts
-    whole = [name for name in free if name.lower() in TIME_WORDS and _is_whole(columns[name])]
+    named = [name for name in free if name.lower() in TIME_WORDS] or [name for name in free if _words(name) & DATE_WORDS]
+    whole = [name for name in named if _is_whole(columns[name])]
     if len(whole) > 1:
         whole = _named(whole, DIALECT_TIME) or whole
     if len(whole) > 1:
@@ -298,6 +300,12 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
         )
     if len(found) > 1 and ids:
         raise DataError(f"the values may be in {_listed(found)}: set read.value= to one of them")
+    across = forms.across(found) if used else ""
+    if across:
+        raise DataError(
+            f"the columns {_listed(found)} are {across} of one time: write a row for each of them with its own date, or set "
+            "read.value=[...] if each is a series of its own"
+        )
     _report_ignored([name for name in free if name not in found], found, findings)
     return found
 

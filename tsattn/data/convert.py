@@ -12,6 +12,7 @@ import pyarrow.compute
 
 from tsattn.config import ReadConfig
 from tsattn.data import calendar, declared, numbers, times
+from tsattn.data.characters import has_unseen, without_unseen
 from tsattn.data.columns import Column, Columns, is_number, is_time
 from tsattn.data.declared import Declared
 from tsattn.data.findings import DataError, Finding
@@ -72,8 +73,12 @@ def stamps(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
         problems.append(offenders(loaded, label, broken, "a time given as a number must be whole", column))
         return None
     if config.date_format:
-        return times.parse_text(pa.array([str(int(value)) for value in values]), config.date_format, label)
-    return times.parse_numbers(values.astype(np.int64), label)
+        parsed = times.parse_text(pa.array([str(int(value)) for value in values]), config.date_format, label)
+    else:
+        parsed = times.parse_numbers(values.astype(np.int64), label)
+    if len(parsed.bad):
+        problems.append(offenders(loaded, label, parsed.bad, parsed.reason, column))
+    return parsed
 
 
 def _joined(columns: Columns, names: list[str]) -> Column:
@@ -151,14 +156,20 @@ def _report_near_doubles(texts: list[str], name: str, findings: list[Finding]) -
     plain: dict[str, str] = {}
     pairs = []
     for text in texts:
-        key = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+        key = " ".join(unicodedata.normalize("NFKC", without_unseen(text)).casefold().split())
         if key in plain:
             pairs.append((plain[key], text))
         plain[key] = text
     if pairs:
         example = f"{pairs[0][0]!r} and {pairs[0][1]!r}"
-        message = f"{len(pairs)} ids in {name} differ only in case, blanks or the coding of accents, e.g. {example}"
+        message = (
+            f"{len(pairs)} ids in {name} differ only in case, blanks, unseen marks or the coding of accents, e.g. {example}"
+        )
         findings.append(Finding("columns", message, "", "warning", {"pairs": [list(pair) for pair in pairs[:5]]}))
+    unseen = [text for text in texts if has_unseen(text)]
+    if unseen:
+        message = f"{len(unseen)} ids in {name} hold marks that nobody sees, e.g. {unseen[0]!r}; they were kept"
+        findings.append(Finding("columns", message, "", "warning"))
 
 
 def notation(loaded: Loaded, names: list[str], config: ReadConfig) -> Marks:
@@ -168,8 +179,9 @@ def notation(loaded: Loaded, names: list[str], config: ReadConfig) -> Marks:
     where = loaded.files[0][0] if loaded.files else "the table"
     marks = numbers.detect_marks(texts, sep, config, where)
     if marks.thousands and config.thousands is None:
-        message = f"numbers are written with {marks.thousands!r} between thousands"
-        loaded.findings.append(Finding("file", message, f"read.decimal={marks.thousands}", "repair"))
+        sign = {"'": "an apostrophe", "\u00a0": "a blank"}.get(marks.thousands, repr(marks.thousands))
+        other = f"read.decimal={marks.thousands}" if marks.thousands in ",." else ""
+        loaded.findings.append(Finding("file", f"numbers are written with {sign} between thousands", other, "repair"))
     if marks.decimal == "," and config.decimal is None:
         loaded.findings.append(Finding("file", "numbers are written with a decimal comma", "read.decimal=."))
     return marks
@@ -182,11 +194,25 @@ def values(loaded: Loaded, names: list[str], marks: Marks, problems: list[str]) 
         column = loaded.columns[name]
         if isinstance(column, pa.Array):
             result[name], bad, hint = numbers.to_float(column, marks)
+            _report_changed(loaded, name, column, marks)
         else:
             result[name], bad, hint = _typed_values(column)
         if len(bad):
             problems.append(offenders(loaded, name, bad, hint))
     return result
+
+
+def _report_changed(loaded: Loaded, name: str, column: pa.Array, marks: Marks) -> None:
+    """Report numbers that are not written plainly, and whole numbers too long to be kept exactly."""
+    written = pc.not_equal(numbers.plain(column), column).to_numpy(zero_copy_only=False)
+    changed = np.flatnonzero(written & numbers.numeric(column, marks)[0].to_numpy(zero_copy_only=False))
+    reason = "digits, signs or unseen marks of another script, read as plain numbers"
+    for rows, words, level in (
+        (changed, reason, "repair"),
+        (numbers.rounded(column, marks), "more digits than a number can keep, so it was rounded", "warning"),
+    ):
+        if len(rows):
+            loaded.findings.append(Finding("file", offenders(loaded, name, rows, words), "", level))
 
 
 def covariates(loaded: Loaded, wanted: Declared, marks: Marks, problems: list[str]) -> dict[str, np.ndarray]:

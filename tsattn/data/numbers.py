@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,14 +10,41 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
+from tsattn.data.characters import UNSEEN, plain_number
 from tsattn.data.findings import DataError
 
 pc: Any = pyarrow.compute
-MISSING = ("", "na", "n/a", "#n/a", "#na", "nan", "null", "none", "nil", "-", "--", ".", "?", "missing", "<na>", "nat")
+MISSING = ("", "na", "n/a", "#n/a", "#na", "nan", "null", "none", "nil", "-", "--", ".", "?", "missing", "<na>", "nat") + (
+    "(null)",  # tools of databases
+    "[null]",
+    "<null>",
+    r"\n",  # \N, as MySQL and PostgreSQL write it
+)
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NARROW = "\u00a0\u202f\u2009"  # blanks that some write between thousands
 LOOSE = rf"^[+-]?[\d.,' {NARROW}]*\d[\d.,]*([eE][+-]?\d+)?$|(?i)^[+-]?inf(inity)?$"
-INFINITE = r"(?i)^[+-]?inf(inity)?$"
+INFINITE = r"(?i)^[+-]?(inf(inity)?|\x{221e})$"
+HINTS = (  # what a cell looks like, and how to mend it
+    (r"(?i)^(true|false|yes|no|wahr|falsch|vrai|faux)$", "true and false are no values: write 1 and 0"),
+    (r"^\(.*\d.*\)$", "write plain numbers: -5 for an amount in parentheses, if they mean a negative one"),
+    (r"%", "write plain numbers without %"),
+    (r"(?i)[$€£¥₹₽₩₺]|(^|[\d ])(eur|usd|chf|gbp|jpy|kr|zl|rub|inr|cny)\.?( |$|\d)", "write plain numbers without a currency"),
+    (r"(?i)^[+-]?0[xbo][\da-f]+$", "write plain numbers in decimal digits"),
+    (r"\d_\d", "write plain numbers without _"),
+    (r"(?i)nan|#ind", "leave a missing value empty"),
+    (r"^[=@]|^[+-][A-Za-z]", "this is a formula: export the values of the cells"),
+    (r"^#{2,}$", "the column was too narrow for its values: widen it and export again"),
+    (r"^#", "this is an error of the spreadsheet: mend its formula, or leave the cell empty"),
+    (r"^'", "write plain numbers without the ' before them"),
+    (r"\d\s*-$", "write plain numbers with the minus sign before them"),
+    ("^[\u00ad\u2010-\u2015]", "this dash is no minus sign: write - if it means one"),
+    (r"^[+-]\s", "write plain numbers without a blank after the sign"),
+    (rf"\d[{UNSEEN}]", "write plain numbers: a mark that nobody sees stands between the digits"),
+    (r"\d \d", "write plain numbers, set read.thousands=' ' if the blank parts thousands, or read.sep=' ' if it parts columns"),
+    (r"\n", "a quote that is never closed, or a line end inside the cell"),
+    (r"(?i)^[+-]?[\d.,]+\s*[a-zµ°][a-zµ°²³/]*$", "write plain numbers without units"),
+)
+HINT = "write plain numbers, leave a missing value empty, or set read.decimal= or read.thousands="
 
 
 class Marks(NamedTuple):
@@ -26,17 +54,28 @@ class Marks(NamedTuple):
     thousands: str
 
 
+def plain(column: pa.Array) -> pa.Array:
+    """The cells with digits of other scripts, minus signs and unseen marks around them written plainly."""
+    strange = pc.invert(pc.string_is_ascii(column))
+    if not pc.any(strange).as_py():
+        return column
+    coded = pc.dictionary_encode(column.filter(strange))
+    texts = pa.array([plain_number(cell) for cell in coded.dictionary.to_pylist()], pa.string())
+    return pc.replace_with_mask(column, strange, texts.take(coded.indices))
+
+
 def missing(column: pa.Array) -> pa.Array:
     """Which cells are a missing marker: boolean array."""
     return pc.is_in(pc.utf8_lower(column), value_set=pa.array(MISSING))
 
 
 def normalised(column: pa.Array, marks: Marks) -> pa.Array:
-    """The cells with the thousands separator removed and the decimal sign written as a point."""
+    """Plain cells with the thousands separator removed and the decimal sign written as a point."""
     if marks.thousands:
-        blanks = f"[ {NARROW}]" if marks.thousands.strip() == "" else f"[{marks.thousands}]"
-        grouped = pc.match_substring_regex(column, rf"^[+-]?\d{{1,3}}({blanks}\d{{3}})+([^\d].*)?$")
-        column = pc.if_else(grouped, pc.replace_substring_regex(column, blanks, ""), column)
+        group = f"[ {NARROW}]" if marks.thousands.strip() == "" else re.escape(marks.thousands)
+        grouped = rf"^[+-]?(\d{{1,3}}({group}\d{{3}})+|\d{{1,2}}({group}\d{{2}})+{group}\d{{3}})([^\d].*)?$"
+        hit = pc.match_substring_regex(column, grouped)
+        column = pc.if_else(hit, pc.replace_substring_regex(column, group, ""), column)
     if marks.decimal == ",":
         # a point next to a decimal comma is no decimal sign: leave it, and the strict test below rejects it
         column = pc.if_else(pc.match_substring(column, "."), pc.binary_join_element_wise(column, "?", ""), column)
@@ -46,34 +85,44 @@ def normalised(column: pa.Array, marks: Marks) -> pa.Array:
 
 def numeric(column: pa.Array, marks: Marks) -> tuple[pa.Array, pa.Array]:
     """(is a number, is missing) per cell."""
+    column = plain(column)
     return pc.match_substring_regex(normalised(column, marks), PLAIN), missing(column)
 
 
 def share_of_numbers(column: pa.Array) -> float:
     """The share of the cells that look like numbers in any notation, among those that are not missing; 0 when all are."""
+    column = plain(column)
     given = pc.invert(missing(column))
     total = pc.sum(given).as_py() or 0
     loose = pc.match_substring_regex(column, LOOSE)
     return (pc.sum(pc.and_(loose, given)).as_py() or 0) / total if total else 0.0
 
 
+# ---- which marks -------------------------------------------------------------------------------------------------------
+
+
 def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, where: str) -> Marks:
     """The decimal sign and thousands separator that the numeric columns of one file show; `DataError` when ambiguous."""
+    columns = {name: plain(column) for name, column in columns.items()}
+    given = config.decimal is not None and config.thousands is not None
+    seen = set() if given else _evidence(columns)
+    group = "'" if "thousands'" in seen else "\u00a0" if "thousands " in seen else ""
     if config.decimal is not None:
         other = "." if config.decimal == "," else ","
-        seen = _evidence(columns) if config.thousands is None else set()
-        return Marks(config.decimal, config.thousands or (other if f"thousands{other}" in seen else ""))
+        return Marks(config.decimal, config.thousands or (other if f"thousands{other}" in seen else group))
+    comma, point = bool({"decimal,", "thousands."} & seen), "thousands," in seen
     if config.thousands is not None:
-        return Marks("," if config.thousands == "." else ".", config.thousands)
-    seen = _evidence(columns)
-    if {"decimal,", "thousands."} & seen and not {"thousands,"} & seen:
-        return Marks(",", "." if "thousands." in seen else "")
-    if "thousands," in seen and not {"decimal,", "thousands."} & seen:
-        return Marks(".", ",")
-    if {"decimal,", "thousands."} & seen:
+        sign = config.thousands not in (",", ".") and comma and "decimal." not in seen
+        return Marks("," if config.thousands == "." or sign else ".", config.thousands)
+    groups = {"thousands,", "thousands.", "thousands'", "thousands "} & seen
+    if (comma and point) or len(groups) > 1:
         raise DataError(
             f"{where}: points and commas in the numbers contradict each other: set read.decimal= and read.thousands="
         )
+    if comma:
+        return Marks(",", "." if "thousands." in seen else group)
+    if point:
+        return Marks(".", ",")
     if "either," in seen:
         raise DataError(
             f"{where}: numbers such as {_example(columns, ',')} may be thousands or decimals: "
@@ -84,22 +133,27 @@ def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, whe
             f"{where}: numbers such as {_example(columns, '.')} may be thousands or decimals: "
             "set read.thousands=. (1.234 is 1234) or read.decimal=. (1.234 stays 1.234)"
         )
-    return Marks(".", "")
+    return Marks(".", group)
 
 
 def _evidence(columns: dict[str, pa.Array]) -> set[str]:
     """What the notation of the cells proves: decimal, thousands or either, followed by the sign."""
-    patterns = {
-        "thousands,": r"^[+-]?\d{1,3}(,\d{3})+\.\d*$|^[+-]?\d{1,3}(,\d{3}){2,}$",
-        "thousands.": r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$",
-        "decimal,": r"^[+-]?(\d*,\d{1,2}|\d*,\d{4,}|0+,\d+|\d{4,},\d+|,\d+)$",
-        "decimal.": r"^[+-]?(\d*\.\d{1,2}|\d*\.\d{4,}|0+\.\d+|\d{4,}\.\d+|\.\d+)$",
-        "either,": r"^[+-]?[1-9]\d{0,2},\d{3}$",
-        "either.": r"^[+-]?[1-9]\d{0,2}\.\d{3}$",
-    }
+    quotes, blanks = r"^[+-]?\d{1,3}('\d{3})+", rf"^[+-]?\d{{1,3}}([{NARROW}]\d{{3}})+"
+    patterns = {f"thousands{sign}": f"{start}([.,].*)?$" for sign, start in (("'", quotes), (" ", blanks))}
+    for sign in (",", "."):
+        s = re.escape(sign)
+        other = r"\." if sign == "," else ","
+        patterns |= {
+            # 1,234.5  1,234,567  1,23,456
+            f"thousands{sign}": rf"^[+-]?\d{{1,3}}({s}\d{{3}})+{other}\d*$|^[+-]?\d{{1,3}}({s}\d{{3}}){{2,}}$"
+            rf"|^[+-]?\d{{1,2}}({s}\d{{2}})+{s}\d{{3}}({other}\d*)?$",
+            f"decimal{sign}": rf"^[+-]?(\d*{s}\d{{1,2}}|\d*{s}\d{{4,}}|0+{s}\d+|\d{{4,}}{s}\d+|{s}\d+|\d+{s}\d+[eE][+-]?\d+)$"
+            rf"|{quotes}{s}\d+$|{blanks}{s}\d+$",
+            f"either{sign}": rf"^[+-]?[1-9]\d{{0,2}}{s}\d{{3}}$",
+        }
     seen = set()
     for column in columns.values():
-        if pc.any(pc.match_substring_regex(column, "[.,]")).as_py():
+        if pc.any(pc.match_substring_regex(column, f"[.,'{NARROW}]")).as_py():
             seen |= {name for name, pattern in patterns.items() if pc.any(pc.match_substring_regex(column, pattern)).as_py()}
     return seen
 
@@ -113,18 +167,33 @@ def _example(columns: dict[str, pa.Array], sign: str) -> str:
     )
 
 
+# ---- conversion --------------------------------------------------------------------------------------------------------
+
+
 def to_float(column: pa.Array, marks: Marks) -> tuple[np.ndarray, np.ndarray, str]:
     """(values float64 with NaN for missing markers, rows of cells that could not be converted, how to mend them)."""
-    plain, absent = numeric(column, marks)
-    good = plain.to_numpy(zero_copy_only=False)
+    column = plain(column)
+    found, absent = numeric(column, marks)
+    good = found.to_numpy(zero_copy_only=False)
     values = np.full(len(column), np.nan)
     if good.any():
-        values[good] = pc.cast(normalised(column, marks).filter(plain), pa.float64()).to_numpy(zero_copy_only=False)
+        values[good] = pc.cast(normalised(column, marks).filter(found), pa.float64()).to_numpy(zero_copy_only=False)
     bad = ~good & ~absent.to_numpy(zero_copy_only=False)
-    hint = "write plain numbers, leave a missing value empty, or set read.decimal= or read.thousands="
-    if pc.any(pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false"]))).as_py():
-        hint = "true and false are no values: write 1 and 0"
     infinite = np.isinf(values) | pc.match_substring_regex(column, INFINITE).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(bad | infinite)
     if infinite.any():
-        bad, hint = bad | infinite, "an infinite value cannot be used: leave it empty if it is unknown"
-    return values, np.flatnonzero(bad), hint
+        return values, rows, "an infinite value cannot be used: leave it empty if it is unknown"
+    hints = dict.fromkeys(hint for row in rows[:5] if (hint := _hint(column[int(row)].as_py())))
+    return values, rows, "; ".join(hints) or HINT
+
+
+def _hint(cell: str) -> str:
+    return next((hint for pattern, hint in HINTS if re.search(pattern, cell)), "")
+
+
+def rounded(column: pa.Array, marks: Marks) -> np.ndarray:
+    """The rows of whole numbers with more digits than a float64 can keep."""
+    column = normalised(plain(column), marks)
+    long = np.flatnonzero(pc.match_substring_regex(column, r"^[+-]?\d{16,308}$").to_numpy(zero_copy_only=False))
+    cells = column.take(pa.array(long)).to_pylist()
+    return long[[int(cell) != int(float(cell)) for cell in cells]] if len(long) else long

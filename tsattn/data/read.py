@@ -6,6 +6,7 @@ large the values are, so that a back-test may cut the rows and build its frame f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import convert, describe, times
+from tsattn.data import convert, describe, forms, times
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -185,7 +186,9 @@ def _chosen(
     except DataError as error:
         problems.append(str(error))
     if len(value_names) > 1 and not time_names and not loaded.nameless:
-        problems.append(f"no time column was found among {', '.join(list(loaded.columns)[:20])}: set read.time= or read.value=")
+        hint = "; the header holds times: turn the table round, a row for each time" if _times_across(value_names) else ""
+        listed = ", ".join(list(loaded.columns)[:20])
+        problems.append(f"no time column was found among {listed}: set read.time= or read.value={hint}")
     if config.count_per and not time_names:
         problems.append("read.count_per counts events in time, but no time column was found: set read.time=")
     try:
@@ -193,6 +196,10 @@ def _chosen(
     except DataError as error:
         problems.append(str(error))
     return Chosen(time_names, id_names, value_names, declared.with_texts(texts, id_names)), parsed
+
+
+def _times_across(names: list[str]) -> bool:
+    return all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in names[-3:])
 
 
 def _event_times(parsed: times.Times | None, config: ReadConfig) -> times.Times | None:

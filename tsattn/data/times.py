@@ -11,42 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from tsattn.data import calendar
+from tsattn.data import calendar, forms
+from tsattn.data.digits import read_digits
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute
-CLOCK = (
-    r"(?:[T ,]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<offset>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
-)
-NAMED = r"(?P<name>[A-Za-z]{3,9})\.?"
-FORMS = {
-    "year-month-day": r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})" + CLOCK,
-    "compact": r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})" + CLOCK,
-    "numbers": r"^(?P<first>\d{1,2})[-/.](?P<second_number>\d{1,2})[-/.](?P<year>\d{4}|\d{2})" + CLOCK,
-    "year-month": r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})$",
-    "year month day hour": r"^(?P<year>\d{4}) (?P<month>\d{1,2})"
-    r"(?: (?P<day>\d{1,2})(?: (?P<hour>\d{1,2})(?: (?P<minute>\d{1,2}))?)?)?$",
-    "month/year": r"^(?P<month>\d{1,2})[-/.](?P<year>\d{4})$",
-    "month year": r"^" + NAMED + r"[- /.,]*(?P<year>\d{4})$",
-    "month-yy": r"^" + NAMED + r"-(?P<year>\d{2})$",
-    "year month": r"^(?P<year>\d{4})[- /.,]*" + NAMED + "$",
-    "day month year": r"^(?P<day>\d{1,2})[. -]+" + NAMED + r"[ ,-]*(?P<year>\d{4}|\d{2})" + CLOCK,
-    "month day year": r"^" + NAMED + r" +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + CLOCK,
-    "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
-    "year quarter": r"^(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])$",
-    "quarter year": r"^[Qq](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",
-    "year week": r"^(?P<year>\d{4})-?W(?P<week>\d{2})$",
-}
-LONG_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october") + (
-    "november",
-    "december",
-)
-MONTH_NAMES = {"sept": 9} | {name[:size]: i + 1 for i, name in enumerate(LONG_MONTHS) for size in (3, len(name))}
-CLOCK_ONLY = r"^\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$"
-# plain numbers, and times of day such as 18.00.00 that could pass for day.month.year
-NO_DATE = r"\d+|\d{1,2}\.\d{4}|\d{4}\.\d{1,2}|00?[.]\d\d[.]\d\d|\d{1,2}[.]00[.]\d\d"
-FIRST_YEAR, LAST_YEAR = 1678, 2261
+FIRST_YEAR, LAST_YEAR = forms.FIRST_YEAR, forms.LAST_YEAR
 
 
 class Times(NamedTuple):
@@ -62,17 +32,15 @@ class Times(NamedTuple):
 def looks_like_time(column: pa.Array, sample: int = 200) -> bool:
     """Whether the first cells of a text column are dates written with letters or signs (plain numbers do not count)."""
     cells = _given(column, sample)
-    if len(cells) == 0:
-        return False
-    forms = [form for name, form in FORMS.items() if name != "year month day hour"]
-    hits = sum(not re.fullmatch(NO_DATE, cell) and any(re.match(form, cell) for form in forms) for cell in cells)
-    return hits > 0.8 * len(cells)
+    return len(cells) > 0 and sum(map(forms.is_date, cells)) > 0.8 * len(cells)
 
 
 def looks_like_clock(column: pa.Array, sample: int = 200) -> bool:
     """Whether the first cells are times of day without a date."""
     cells = _given(column, sample)
-    return len(cells) > 0 and all(re.match(CLOCK_ONLY, cell) and not re.fullmatch(r"\d{1,2}\.\d{2}", cell) for cell in cells)
+    return len(cells) > 0 and all(
+        re.match(forms.CLOCK_ONLY, cell) and not re.fullmatch(r"\d{1,2}\.\d{2}", cell) for cell in cells
+    )
 
 
 def has_clock(column: pa.Array, sample: int = 200) -> bool:
@@ -87,7 +55,8 @@ def _given(column: pa.Array, sample: int) -> list[str]:
 def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     """Stamps of a text column; each distinct text is read once."""
     coded = pc.dictionary_encode(column)
-    texts, codes = coded.dictionary, coded.indices.to_numpy()
+    codes = coded.indices.to_numpy()
+    texts = pa.array([forms.tidy(cell) for cell in coded.dictionary.to_pylist()], pa.string())
     if date_format:
         unique = _by_format(texts, date_format)
     elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d{1,19}(\.0*)?$")).as_py():
@@ -97,44 +66,22 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
             _failed(texts, large, "is too large for a time") if large.any() else parse_numbers(whole.astype(np.int64), name)
         )
     else:
-        unique = _by_form(texts, name)
+        unique = _with_weekdays(texts, name)
     bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
     stamps = unique.stamps.take(codes).reset_index(drop=True) if len(unique.stamps) else unique.stamps
     return unique._replace(stamps=stamps, bad=bad)
 
 
 def parse_numbers(values: np.ndarray, name: str) -> Times:
-    """Whole numbers as time: Unix seconds ... nanoseconds, 20240131 and 202401 by their size; else integer time as it is."""
-    if len(values) == 0:
-        return _times(pd.Series(values, dtype="int64"))
-    low, high = int(values.min()), int(values.max())
-    for unit, factor in (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)):
-        scale = 1_000_000_000 // factor
-        if 5e8 * scale <= low and high < 9e9 * scale:
-            stamps = pd.Series(pd.DatetimeIndex((values * factor).astype("datetime64[ns]")).tz_localize("UTC"))
-            words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
-            return _times(
-                stamps, [_time_note(f"{name} was read as {words} since 1970 in UTC, from {stamps.min()}", "read.tz=")]
-            )
-    if low >= 16780101 and high <= 22611231:
-        year, month, day = values // 10000, values // 100 % 100, values % 100
-        if _valid_date(year, month, day).all():
-            stamps = pd.Series(_assemble(year, month, day))
-            return _times(
-                stamps,
-                [_time_note(f"{name} was read as dates such as {low} = {stamps.min():%Y-%m-%d}", "read.date_format=")],
-                True,
-            )
-    if low >= 167801 and high <= 226112 and ((values % 100 >= 1) & (values % 100 <= 12)).all():
-        stamps = pd.Series(_assemble(values // 100, values % 100, np.ones_like(values)))
-        return _times(
-            stamps, [_time_note(f"{name} was read as months such as {low} = {stamps.min():%Y-%m}", "read.date_format=")], True
-        )
-    findings = []
-    if low >= 36526 and high <= 62000 and ("date" in name.lower() or name.lower() in ("ds", "timestamp", "day")):
-        message = f"{name} stays whole numbers such as {low}; if these are spreadsheet dates, write them as dates"
-        findings.append(_time_note(message, "read.date_format=%Y-%m-%d (dates with four-digit years)", "warning"))
-    return _times(pd.Series(values.astype(np.int64)), findings)
+    """Whole numbers as time by `digits.read_digits`: dates, seconds since 1970, or integer time as it is."""
+    reading = read_digits(values, name)
+    if len(reading.bad):
+        return Times(pd.Series(values), reading.bad, reading.reason, [], False)
+    findings = [_time_note(reading.note, reading.override, reading.level)] if reading.note else []
+    if reading.stamps.dtype.kind != "M":
+        return _times(pd.Series(reading.stamps.astype(np.int64)), findings)
+    index = pd.DatetimeIndex(reading.stamps)
+    return _times(pd.Series(index.tz_localize("UTC") if reading.utc else index), findings, reading.date_only)
 
 
 def years_as_dates(parsed: Times) -> Times:
@@ -143,7 +90,7 @@ def years_as_dates(parsed: Times) -> Times:
     if stamps.dtype != "int64" or len(stamps) == 0 or stamps.min() < FIRST_YEAR or stamps.max() > LAST_YEAR:
         return parsed
     year = stamps.to_numpy()
-    return parsed._replace(stamps=pd.Series(_assemble(year, np.ones_like(year), np.ones_like(year))), date_only=True)
+    return parsed._replace(stamps=pd.Series(forms.assemble(year, np.ones_like(year), np.ones_like(year))), date_only=True)
 
 
 def _time_note(message: str, override: str, level: str = "info") -> Finding:
@@ -175,17 +122,43 @@ def _by_format(texts: pa.Array, date_format: str) -> Times:
     return _times(stamps, date_only=bool((calendar.wall(pd.DatetimeIndex(stamps)) % calendar.DAY == 0).all()))
 
 
+def _with_weekdays(texts: pa.Array, name: str) -> Times:
+    """Read the texts; the name of a weekday before a date must be that of its day."""
+    cells = [forms.split_weekday(cell) for cell in texts.to_pylist()]
+    days = np.array([day for day, _ in cells])
+    if not (days >= 0).any():
+        return _by_form(texts, name)
+    parsed = _by_form(pa.array([rest for _, rest in cells], pa.string()), name)
+    if len(parsed.bad):
+        return parsed
+    true = (calendar.wall(pd.DatetimeIndex(parsed.stamps)) // calendar.DAY + 3) % 7
+    away = (days - true) % 7
+    aware = parsed.stamps.dt.tz is not None  # stamps of several offsets are in UTC, where it may be the day before or after
+    wrong = (days >= 0) & (away > 0) & ~(aware & np.isin(away, (1, 6)))
+    if wrong.any():
+        return _failed(texts, wrong, f"is no {forms.WEEKDAYS[days[wrong.argmax()]].split()[1].capitalize()}")
+    return parsed
+
+
 def _by_form(texts: pa.Array, name: str) -> Times:
     """Read all texts by the one form most of them have."""
-    matches = {form: pc.match_substring_regex(texts, re.sub(r"\(\?P<\w+>", "(", pattern)) for form, pattern in FORMS.items()}
+    matches = {
+        form: pc.match_substring_regex(texts, re.sub(r"\(\?P<\w+>", "(", pattern)) for form, pattern in forms.FORMS.items()
+    }
     form = max(matches, key=lambda key: pc.sum(matches[key]).as_py() or 0)
     bad = ~matches[form].to_numpy(zero_copy_only=False)
-    if bad.all():
-        return _failed(texts, bad, "is not a date that is understood: set read.date_format=, e.g. %d.%m.%Y %H:%M")
     if bad.any():
-        return _failed(texts, bad, f"is not a date of the form of the others ({_example(texts, ~bad)})")
+        hint = forms.hint(_example(texts, bad))
+        if bad.all():
+            return _failed(texts, bad, hint or forms.NO_FORM)
+        usual = f"is not a date of the form of the others ({_example(texts, ~bad)})"
+        return _failed(texts, bad, f"{usual}; it {hint}" if hint else usual)
     parts = _parts(texts, form)
     findings: list[Finding] = []
+    if form in ("year-month", "month/year") and set(re.split(r"[^a-z]+", name.lower())) & forms.WEEK_WORDS:
+        raise DataError(
+            f"{name}: {_example(texts, ~bad)} may be a week or a month: write weeks as 2024-W05, or set read.date_format="
+        )
     if "first" in parts:
         _day_and_month(parts, texts, name, findings)
     problem = _two_digit_years(parts, texts, name, findings)
@@ -200,7 +173,7 @@ def _example(texts: pa.Array, rows: np.ndarray) -> str:
 
 def _parts(texts: pa.Array, form: str) -> dict[str, np.ndarray]:
     """The named pieces of each text: int64 arrays, and text arrays for name, half and offset."""
-    found = pc.extract_regex(texts, FORMS[form])
+    found = pc.extract_regex(texts, forms.FORMS[form])
     parts: dict[str, np.ndarray] = {}
     for i, field in enumerate(found.type):
         piece = found.field(i)
@@ -217,6 +190,7 @@ def _parts(texts: pa.Array, form: str) -> dict[str, np.ndarray]:
 def _day_and_month(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> None:
     """Decide once for the column which of the two first numbers is the day."""
     first, second = parts.pop("first"), parts.pop("second_number")
+    _check_year_first(parts, first, second, texts, name)
     day_first, month_first = (first > 12).any(), (second > 12).any()
     if day_first and month_first:
         a, b = _example(texts, first > 12), _example(texts, second > 12)
@@ -230,6 +204,27 @@ def _day_and_month(parts: dict[str, Any], texts: pa.Array, name: str, findings: 
     parts["day"], parts["month"] = (first, second) if day_first else (second, first)
 
 
+def _check_year_first(parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: pa.Array, name: str) -> None:
+    """`DataError` where dates such as 24-01-13 may begin with the year: the first number changes no more than the last one."""
+    last = parts["year"]
+    if (parts["year_width"] != 2).any() or (forms.century(first) < 2000).any():
+        return
+    if not forms.valid_date(first + 2000, second, last).all() or len(np.unique(first)) > len(np.unique(last)):
+        return
+    clock = np.maximum(parts["hour"], 0) * 60 + np.maximum(parts["minute"], 0)
+    year_first = _is_regular(forms.assemble(first + 2000, second, last), clock)
+    day_first = forms.valid_date(last + 2000, second, first).all() and _is_regular(
+        forms.assemble(last + 2000, second, first), clock
+    )
+    if day_first and not year_first:
+        return
+    text, sign = texts[0].as_py(), re.sub(r"\d", "", texts[0].as_py())[:1]
+    raise DataError(
+        f"{name}: {text} may begin with the year or with the day: set read.date_format=%y{sign}%m{sign}%d or "
+        f"read.date_format=%d{sign}%m{sign}%y"
+    )
+
+
 def _regular_reading(
     parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: pa.Array, name: str, findings: list[Finding]
 ) -> bool:
@@ -239,19 +234,19 @@ def _regular_reading(
     regular = {}
     for day_first in (True, False):
         day, month = (first, second) if day_first else (second, first)
-        regular[day_first] = _valid_date(year, month, day).all() and _is_regular(_assemble(year, month, day), clock)
+        regular[day_first] = forms.valid_date(year, month, day).all() and _is_regular(forms.assemble(year, month, day), clock)
     sign = re.sub(r"\d", "", texts[0].as_py())[:1] or "/"
     width = "%y" if parts["year_width"][0] == 2 else "%Y"
-    forms = {True: f"%d{sign}%m{sign}{width}", False: f"%m{sign}%d{sign}{width}"}
+    orders = {True: f"%d{sign}%m{sign}{width}", False: f"%m{sign}%d{sign}{width}"}
     if regular[True] == regular[False]:
         stamp = texts[0].as_py()
         readings = f"{year[0]}-{second[0]:02d}-{first[0]:02d} or {year[0]}-{first[0]:02d}-{second[0]:02d}"
         raise DataError(
-            f"{name}: {stamp} may be {readings}: set read.date_format={forms[True]} or read.date_format={forms[False]}"
+            f"{name}: {stamp} may be {readings}: set read.date_format={orders[True]} or read.date_format={orders[False]}"
         )
     order = "day before month" if regular[True] else "month before day"
     message = f"{name} could be read both ways; only the {order} gives evenly spaced dates, so that was taken"
-    findings.append(_time_note(message, f"read.date_format={forms[not regular[True]]}", "warning"))
+    findings.append(_time_note(message, f"read.date_format={orders[not regular[True]]}", "warning"))
     return regular[True]
 
 
@@ -289,7 +284,7 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
     """Put the pieces together; the rows whose pieces make no date are `bad`."""
     num = len(texts)
     if "name" in parts:
-        parts["month"] = np.array([MONTH_NAMES.get(cell.lower(), 0) for cell in parts["name"]])
+        parts["month"] = np.array([forms.month_number(cell) for cell in parts["name"]])
     if "quarter" in parts:
         parts["month"] = 3 * parts["quarter"] - 2
     if "week" in parts:
@@ -300,59 +295,61 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
     hour, minute, second = (parts.get(key, no_clock) for key in ("hour", "minute", "second"))
     date_only = bool((hour < 0).all())
     hour, minute, second = (np.maximum(piece, 0) for piece in (hour, minute, second))
-    hour, good_half = _twelve_hours(hour, parts.get("half"))
+    hour, good_half = forms.twelve_hours(hour, parts.get("half"))
     in_range = (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR)
     bad = ~(
-        _valid_date(parts["year"], parts["month"], day) & in_range & (hour < 24) & (minute < 60) & (second < 60) & good_half
+        forms.valid_date(parts["year"], parts["month"], day)
+        & in_range
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 60)
+        & good_half
     )
     if bad.any():
-        return _failed(texts, bad, f"is not a possible date and time (years {FIRST_YEAR} to {LAST_YEAR}, hours 0 to 23)")
-    nanoseconds = ((hour * 60 + minute) * 60 + second) * 1_000_000_000 + _fraction(parts.get("fraction"), num)
-    values = _assemble(parts["year"], parts["month"], day).astype(np.int64) + nanoseconds
+        row = int(bad.argmax())
+        midnight = forms.assemble(*(np.maximum(piece[row : row + 1], 1) for piece in (parts["year"], parts["month"], day)))
+        return _failed(
+            texts, bad, _why_impossible(midnight[0], [int(piece[row]) for piece in (hour, minute, second)], parts, row)
+        )
+    clock = ((hour * 60 + minute) * 60 + second) * 1_000_000_000 + forms.nanoseconds(parts.get("fraction"), num)
+    values = forms.assemble(parts["year"], parts["month"], day).astype(np.int64) + clock
     stamps = _with_offset(values, parts.get("offset"), texts, name, findings)
     return stamps if isinstance(stamps, Times) else _times(stamps, findings, date_only)
 
 
+def _why_impossible(midnight: np.datetime64, clock: list[int], parts: dict[str, Any], row: int) -> str:
+    """What is wrong with the first time that does not exist, and which one it may mean."""
+    year, month = int(parts["year"][row]), int(parts["month"][row])
+    if "name" in parts and month == 0:
+        return (
+            f"holds {parts['name'][row]!r}, which is no month in English, German, French, Spanish, Italian, Dutch or "
+            "Portuguese: write months as numbers"
+        )
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        return f"is not a possible date: years go from {FIRST_YEAR} to {LAST_YEAR}"
+    if 12 < month <= 53 and "day" not in parts:
+        return f"is not a possible month; week {month} is written {year}-W{month}"
+    there = forms.valid_date(*(parts[key][row : row + 1] for key in ("year", "month", "day"))).all() if "day" in parts else True
+    if there and clock in ([24, 0, 0], [23, 59, 60]):
+        text = str((midnight + np.timedelta64(1, "D")).astype("datetime64[m]")).replace("T", " ")
+        what = "the hour 24" if clock[0] == 24 else "a leap second"
+        return f"is not a possible date and time: {what} is written {text}, the start of the next day"
+    return (
+        "is not a possible date and time: there is no such day"
+        if not there
+        else (
+            "is not a possible date and time: hours go from 0 to 23 (1 to 12 with AM or PM), minutes and seconds from 0 to 59"
+        )
+    )
+
+
 def _weeks(parts: dict[str, Any], texts: pa.Array, findings: list[Finding]) -> Times:
     weeks = zip(parts["year"].tolist(), parts["week"].tolist(), strict=True)
-    days = []
-    for year, week in weeks:
-        try:
-            days.append(dt.date.fromisocalendar(year, week, 1))
-        except ValueError:
-            days.append(None)
+    days = [forms.monday(year, week) if FIRST_YEAR <= year <= LAST_YEAR else None for year, week in weeks]
     bad = np.array([day is None for day in days])
     if bad.any():
         return _failed(texts, bad, "is not a possible week")
     return _times(pd.Series(pd.DatetimeIndex(np.array(days, dtype="datetime64[ns]"))), findings, True)
-
-
-def _twelve_hours(hour: np.ndarray, half: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    good = np.ones(len(hour), dtype=bool)
-    if half is None:
-        return hour, good
-    marked = np.array([bool(cell) for cell in half])
-    afternoon = np.array([cell[:1] in ("p", "P") for cell in half])
-    good[marked] = (hour[marked] >= 1) & (hour[marked] <= 12)
-    return np.where(marked, hour % 12 + 12 * afternoon, hour), good
-
-
-def _fraction(fraction: np.ndarray | None, num: int) -> np.ndarray:
-    if fraction is None:
-        return np.zeros(num, dtype=np.int64)
-    return np.array([int((cell or "0").ljust(9, "0")) for cell in fraction], dtype=np.int64)
-
-
-def _valid_date(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
-    good = (month >= 1) & (month <= 12) & (day >= 1)
-    first = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
-    length = (first + 1).astype("datetime64[M]").astype("datetime64[D]") - first.astype("datetime64[M]").astype("datetime64[D]")
-    return good & (day <= length.astype(np.int64))
-
-
-def _assemble(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
-    first = ((year - 1970) * 12 + month - 1).astype("datetime64[M]").astype("datetime64[D]")
-    return (first + (day - 1)).astype("datetime64[ns]")
 
 
 def _with_offset(
@@ -365,7 +362,7 @@ def _with_offset(
     absent = np.array([not cell for cell in offset])
     if absent.any():
         return _failed(texts, absent, "has no UTC offset while others have one")
-    kinds = {cell: _offset_minutes(cell) for cell in set(offset)}
+    kinds = {cell: forms.offset_minutes(cell) for cell in set(offset)}
     minutes = np.array([kinds[cell] for cell in offset])
     utc = pd.DatetimeIndex((values - minutes * 60_000_000_000).astype("datetime64[ns]")).tz_localize("UTC")
     if len(set(kinds.values())) == 1:
@@ -374,13 +371,6 @@ def _with_offset(
     message = f"{name} has {len(set(kinds.values()))} different UTC offsets: the stamps were converted to UTC"
     findings.append(_time_note(message, "read.tz=Europe/Berlin (or another zone)", "repair"))
     return pd.Series(utc)
-
-
-def _offset_minutes(cell: str) -> int:
-    if cell.upper() in ("Z", "UTC", "GMT"):
-        return 0
-    digits = cell[1:].replace(":", "")
-    return (int(digits[:2]) * 60 + int(digits[2:] or 0)) * (-1 if cell[0] == "-" else 1)
 
 
 # ---- zones -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""Whole numbers -> times by their digits: 20240131, 202401, 2024013122, seconds since 1970; never where two readings fit."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from tsattn.data import forms
+from tsattn.data.findings import DataError
+
+UNITS = (("seconds", 1_000_000_000), ("milliseconds", 1_000_000), ("microseconds", 1000), ("nanoseconds", 1))
+COUNTERS = ("t", "step", "index", "no", "nr")  # names of columns that count
+EXCEL_DAY_0 = np.datetime64("1899-12-30")
+
+
+class Reading(NamedTuple):
+    """What whole numbers mean as times."""
+
+    stamps: np.ndarray  # datetime64[ns], or int64 where they stay numbers
+    note: str = ""  # what was decided, to be said
+    override: str = "read.date_format="
+    level: str = "info"
+    utc: bool = False
+    date_only: bool = False
+    bad: np.ndarray = np.zeros(0, dtype=np.int64)  # rows that are no times like the others
+    reason: str = ""
+
+
+def read_digits(values: np.ndarray, name: str) -> Reading:
+    """The reading of int64 numbers in the time column `name`; `DataError` where two readings are possible."""
+    if len(values) == 0:
+        return Reading(values)
+    counter = name.lower() in COUNTERS
+    for reading in (_with_clock, _since_1970, _dates) if counter else (_with_clock, _since_1970, _dates, _months):
+        found = reading(values, name)
+        if found is not None and not (counter and len(found.bad)):
+            return found
+    if not counter:
+        _refuse_other_orders(values, name)
+    low, high = int(values.min()), int(values.max())
+    if low >= 36526 and high <= 62000 and not counter:
+        day = EXCEL_DAY_0 + np.timedelta64(low, "D")
+        note = f"{name} stays whole numbers such as {low}; if these are days as a spreadsheet counts them ({low} is {day}), "
+        return Reading(values, note + "format the column as dates and export it again", "", "warning")
+    if _short_dates(values).all() and not counter:
+        note = f"{name} stays whole numbers such as {low}, which may be dates with a two-digit year"
+        return Reading(values, note, "read.date_format=%y%m%d", "warning")
+    return Reading(values)
+
+
+def _rest(values: np.ndarray, good: np.ndarray, what: str) -> Reading | None:
+    """The error for the few values that are not `good` where most are; None where most are not."""
+    if good.mean() <= 0.5:
+        return None
+    example = int(values[np.flatnonzero(good)[0]])
+    return Reading(values, bad=np.flatnonzero(~good), reason=f"is not {what}, as {example} and most others are")
+
+
+def _with_clock(values: np.ndarray, name: str) -> Reading | None:
+    """2024013122, 202401312259 and 20240131225959."""
+    for clock, unit in ((2, "hour"), (4, "minute"), (6, "second")):
+        days, rest = values // 10**clock, values % 10**clock
+        year, month, day = days // 10000, days // 100 % 100, days % 100
+        pieces = [rest // 10 ** (clock - 2 - 2 * i) % 100 if 2 * i < clock else np.zeros_like(rest) for i in range(3)]
+        good = forms.valid_date(np.clip(year, 1, 9999), month, day) & (year >= 1900) & (year <= 2100)
+        good &= (pieces[0] < 24) & (pieces[1] < 60) & (pieces[2] < 60)
+        if good.all():
+            seconds = (pieces[0] * 60 + pieces[1]) * 60 + pieces[2]
+            stamps = forms.assemble(year, month, day) + (seconds * 1_000_000_000).astype("timedelta64[ns]")
+            first = values.argmin()
+            return Reading(stamps, f"{name} was read as dates to the {unit} such as {values[first]} = {_shown(stamps[first])}")
+        if (found := _rest(values, good, f"a date to the {unit}")) is not None:
+            return found
+    return None
+
+
+def _since_1970(values: np.ndarray, name: str) -> Reading | None:
+    for words, factor in UNITS:
+        scale = 1_000_000_000 // factor
+        good = (values >= 5e8 * scale) & (values < 9e9 * scale)
+        if good.all():
+            stamps = (values * factor).astype("datetime64[ns]")
+            note = f"{name} was read as {words} since 1970 in UTC, from {_shown(stamps.min())}"
+            return Reading(stamps, note, "read.tz=", utc=True)
+        if (found := _rest(values, good, f"a time in {words} since 1970")) is not None:
+            return found
+    return None
+
+
+def _dates(values: np.ndarray, name: str) -> Reading | None:
+    """20240131."""
+    year, month, day = values // 10000, values // 100 % 100, values % 100
+    good = (year >= forms.FIRST_YEAR) & (year <= forms.LAST_YEAR)
+    good &= forms.valid_date(np.clip(year, 1, 9999), month, day)
+    if good.all():
+        stamps = forms.assemble(year, month, day)
+        low = int(values.min())
+        return Reading(stamps, f"{name} was read as dates such as {low} = {_shown(stamps.min())[:10]}", date_only=True)
+    return _rest(values, good, "a date")
+
+
+def _months(values: np.ndarray, name: str) -> Reading | None:
+    """202401; a week of the same look, and days such as 200101 (1 January 2020) are not."""
+    year, last = values // 100, values % 100
+    in_range = (year >= forms.FIRST_YEAR) & (year <= forms.LAST_YEAR)
+    words = set(re.split(r"[^a-zA-Z]+", name.lower()))
+    weekly = in_range & (last >= 1) & (last <= 53)
+    if weekly.all() and (words & forms.WEEK_WORDS or ((last > 12).any() and year.min() < year.max())):
+        row = last.argmax()
+        kind = "is no month" if last[row] > 12 else "may be a week"
+        raise DataError(f"{name}: {values[row]} {kind}: write weeks as {year[row]}-W{last[row]:02d}")
+    good = in_range & (last >= 1) & (last <= 12)
+    if not good.all():
+        return None if _short_dates(values).all() else _rest(values, good, "a month")
+    months = year * 12 + last
+    if _short_dates(values).all() and "month" not in words and not (_even(months) and not _even(_short_days(values))):
+        raise DataError(
+            f"{name}: {values.min()} may be a month or, with a two-digit year, a day: "
+            "set read.date_format=%Y%m or read.date_format=%y%m%d"
+        )
+    stamps = forms.assemble(year, last, np.ones_like(values))
+    low = int(values.min())
+    return Reading(stamps, f"{name} was read as months such as {low} = {_shown(stamps.min())[:7]}", date_only=True)
+
+
+def _refuse_other_orders(values: np.ndarray, name: str) -> None:
+    """`DataError` for numbers that are dates in another order: 31012024, 01312024, 240131."""
+    first, second, year = values // 1_000_000, values // 10_000 % 100, values % 10_000
+    modern = (year >= 1900) & (year <= 2100)
+    orders = {
+        "%d%m%Y": modern & forms.valid_date(np.clip(year, 1, 9999), second, first),
+        "%m%d%Y": modern & forms.valid_date(np.clip(year, 1, 9999), first, second),
+    }
+    if not _even(values):
+        orders["%y%m%d"] = _short_dates(values)
+    possible = [order for order, good in orders.items() if good.all()]
+    if possible:
+        settings = " or ".join(f"read.date_format={order}" for order in possible)
+        raise DataError(f"{name}: {values[0]} may be a date: set {settings}, or call the column step if it only counts")
+
+
+def _short_dates(values: np.ndarray) -> np.ndarray:
+    """Which numbers of six digits are dates with a two-digit year."""
+    in_range = (values >= 100_000) & (values <= 999_999)
+    return in_range & forms.valid_date(forms.century(values // 10000), values // 100 % 100, values % 100)
+
+
+def _short_days(values: np.ndarray) -> np.ndarray:
+    year, month, day = forms.century(values // 10000), values // 100 % 100, values % 100
+    return forms.assemble(year, month, day).astype("datetime64[D]").astype(np.int64)
+
+
+def _even(values: np.ndarray) -> bool:
+    """Whether the sorted values follow one another without a gap."""
+    return bool((np.diff(np.unique(values)) == 1).all())
+
+
+def _shown(stamp: np.datetime64) -> str:
+    return str(stamp.astype("datetime64[s]")).replace("T", " ")
