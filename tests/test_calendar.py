@@ -236,6 +236,22 @@ def test_the_usual_time_of_day_returns_after_a_day_without_midnight(zone):
     assert [(stamp.day, stamp.hour) for stamp in following] == [(day.day, 1), (day.day + 1, 0), (day.day + 2, 0)]
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "clock", "end"),
+    [
+        ("Australia/Lord_Howe", "2024-10-06", "02:00", "02:30:00+11:00"),
+        ("Australia/Lord_Howe", "2024-10-06", "02:15", "02:30:00+11:00"),
+        ("Europe/Berlin", "2024-03-31", "02:30", "03:00:00+02:00"),
+        ("America/Sao_Paulo", "2018-11-04", "00:00", "01:00:00-02:00"),
+    ],
+)
+def test_a_time_that_the_clock_skips_moves_to_the_end_of_the_skip(zone, day, clock, end):
+    first = pd.Timestamp(f"{day} {clock}") - pd.Timedelta(days=2)
+    stamps = calendar.stamps_from(first.tz_localize(zone), 4, "D")
+    assert str(stamps[2]) == f"{day} {end}"
+    assert [f"{stamp:%H:%M}" for stamp in stamps[[0, 1, 3]]] == [clock] * 3
+
+
 # ---- public holidays: in Germany in 2024 on 1/1, 29/3, 1/4, 1/5, 9/5, 20/5, 3/10, 25/12 and 26/12 -------------------------
 
 

@@ -186,7 +186,10 @@ def from_ordinals(numbers: np.ndarray, step: Step, time_of_day: Any = 0, tz: Any
     index = pd.DatetimeIndex((days * DAY + time_of_day).astype("datetime64[ns]"))
     if tz is None:
         return index
-    return index.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(index), dtype=bool))
+    # pandas' shift_forward takes the skip for a whole hour: its last instant, and one more, is right everywhere
+    zoned = index.tz_localize(tz, nonexistent="shift_backward", ambiguous=np.ones(len(index), dtype=bool))
+    skipped = zoned.tz_localize(None) != index
+    return zoned + pd.to_timedelta(skipped.astype(np.int64), unit="ns") if skipped.any() else zoned
 
 
 def _first_rows(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
