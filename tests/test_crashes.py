@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from crashes import kill_at_moments, kill_at_steps, train, write_waves
+from crashes import COMMAND, kill_at_moments, kill_at_steps, train, write_waves
 
-from tsattn import store
+from tsattn import cli, store
+from tsattn.config import PredictConfig
+from tsattn.train import only_run_in
 
 
 @pytest.mark.slow
@@ -78,3 +82,97 @@ def test_nohup_is_respected(tmp_path):
     process.communicate(timeout=120)
     assert process.returncode == 0
     assert store.load(tmp_path / "run").fitted.settings.horizon == 4
+
+
+# ---- a full disk, a folder that is gone, two runs at once --------------------------------------------------------------
+
+
+def predict(*settings: str, cwd: Path, stdout: str | None = None) -> subprocess.CompletedProcess:
+    with open(stdout or os.devnull, "w") as out:
+        return subprocess.run(
+            [sys.executable, "-m", "tsattn.predict", "values=[1,2,3,4]", "horizon=2", *settings],
+            cwd=cwd,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_cannot_be_written_is_one_line_and_code_2(tmp_path):
+    printed = predict(cwd=tmp_path, stdout="/dev/full")
+    assert (printed.returncode, printed.stderr) == (2, "error: standard output: No space left on device\n")
+    written = predict("output=/dev/full", cwd=tmp_path)
+    assert (written.returncode, written.stderr) == (2, "error: /dev/full: No space left on device\n")
+
+
+def test_a_folder_that_was_removed_under_the_command_is_said(tmp_path, monkeypatch, capsys):
+    def gone():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    assert cli.exit_code("predict", PredictConfig, pytest.fail) == 2
+    assert capsys.readouterr().err == "error: the folder you are in has been removed: cd to another one\n"
+
+
+def test_two_runs_never_write_into_one_folder_and_one_that_left_nothing_leaves_no_folder(tmp_path):
+    folder = tmp_path / "run"
+    refused = pytest.raises(ValueError, match=r"another run is writing into .*run: wait for its end")
+    with only_run_in(folder), refused, only_run_in(folder):
+        pytest.fail("two at once")
+    assert not folder.exists()
+    with only_run_in(folder):
+        (folder / "model").touch()
+    assert [path.name for path in folder.iterdir()] == ["model"]
+
+
+def test_runs_that_start_in_the_same_second_get_folders_of_their_own(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: cli.claimed(tmp_path / "runs" / "x"), range(8)))
+    assert sorted(path.name for path in folders) == ["x", *(f"x-{number}" for number in range(2, 9))]
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_while_training_keeps_the_model_that_was_there(tmp_path):
+    write_waves(tmp_path)
+    assert train(tmp_path, "output=run").wait() == 0
+    before = store.load(tmp_path / "run").fitted
+    full = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    process = subprocess.run(
+        [sys.executable, "-c", full + "runpy.run_module('tsattn.train', run_name='__main__', alter_sys=True)"]
+        + [*COMMAND, "seed=5", "output=run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.returncode == 2, process.stderr
+    assert re.fullmatch(r"error: .*run.*: File too large\n", process.stderr)
+    assert "! no checkpoint from here on: " in process.stdout
+    assert store.load(tmp_path / "run").fitted.settings == before.settings
+
+
+@pytest.mark.slow
+def test_a_learning_rate_of_a_million_ends_with_code_3_and_what_to_try(tmp_path):
+    write_waves(tmp_path)
+    process = train(tmp_path, "trainer.learning_rate=1e6", "output=run")
+    _, err = process.communicate()
+    assert process.returncode == 3
+    assert re.match(r"error: training stopped: loss or gradient is not finite in step \d+, whose batch holds series ", err)
+    assert "trainer.learning_rate (now 1e+06)" in err
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_an_infinite_covariate_is_refused_with_its_line(tmp_path):
+    write_waves(tmp_path)
+    lines = (tmp_path / "waves.csv").read_text().splitlines()
+    priced = [f"{line},{'price' if i == 0 else 'inf' if i == 7 else i}" for i, line in enumerate(lines)]
+    (tmp_path / "waves.csv").write_text("\n".join(priced) + "\n")
+    process = train(tmp_path, "covariates.past=price", "output=run")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert "waves.csv, line 8: 'inf'" in err
+    assert not (tmp_path / "run").exists()
