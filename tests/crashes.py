@@ -67,6 +67,12 @@ def train(folder: Path, *settings: str, kill_at_batch: int | None = None, **envi
     )
 
 
+def finish(process: subprocess.Popen) -> None:
+    """Let it end, as it should."""
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+
+
 def digest(folder: Path) -> str:
     """SHA-256 of the weights in a run folder."""
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -75,15 +81,13 @@ def digest(folder: Path) -> str:
 def kill_at_steps(folder: Path, *, times: int, seed: int) -> Outcome:
     """SIGKILL one training at `times` random batches, each attempt under another PYTHONHASHSEED, then let it end."""
     write_waves(folder)
-    whole = train(folder, *DROPOUT, "output=whole", PYTHONHASHSEED="1")
-    assert whole.wait() == 0, whole.communicate()
+    finish(train(folder, *DROPOUT, "output=whole", PYTHONHASHSEED="1"))
     draw, kills = random.Random(seed), 0
     for attempt in range(times):
         process = train(folder, *DROPOUT, "output=cut", kill_at_batch=draw.randint(2, 40), PYTHONHASHSEED=str(attempt + 2))
         process.communicate()
         kills += process.returncode == -9
-    last = train(folder, *DROPOUT, "output=cut", PYTHONHASHSEED="99")
-    assert last.wait() == 0, last.communicate()
+    finish(train(folder, *DROPOUT, "output=cut", PYTHONHASHSEED="99"))
     return Outcome(kills, digest(folder / "whole"), digest(folder / "cut"))
 
 
@@ -94,8 +98,7 @@ def kill_at_moments(folder: Path, *, times: int, seed: int, tmpdir: Path | None 
     """
     write_waves(folder)
     environment = {} if tmpdir is None else {"TMPDIR": str(tmpdir)}
-    first = train(folder, "output=run", **environment)
-    assert first.wait() == 0, first.communicate()
+    finish(train(folder, "output=run", **environment))
     draw, kills, loaded = random.Random(seed), 0, 0
     for attempt in range(times):
         process = train(folder, "output=run", f"seed={attempt // 3}", **environment)
@@ -108,7 +111,6 @@ def kill_at_moments(folder: Path, *, times: int, seed: int, tmpdir: Path | None 
         process.communicate()
         kills += process.returncode == -9
         loaded += store.load(folder / "run").fitted.network is not None
-    last = train(folder, "output=run", "seed=1000", **environment)
-    assert last.wait() == 0, last.communicate()
+    finish(train(folder, "output=run", "seed=1000", **environment))
     known = {"model.safetensors", "config.json", "findings.json", "manifest.json", "train.json", "verdict_windows.csv", "logs"}
     return kills, loaded, sorted(path.name for path in (folder / "run").iterdir() if path.name not in known)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from crashes import COMMAND, kill_at_moments, kill_at_steps, train, write_waves
+from crashes import COMMAND, finish, kill_at_moments, kill_at_steps, train, write_waves
 
 from tsattn import cli, store
 from tsattn.config import PredictConfig
@@ -137,7 +137,7 @@ def test_runs_that_start_in_the_same_second_get_folders_of_their_own(tmp_path):
 @pytest.mark.slow
 def test_a_disk_that_fills_up_while_training_keeps_the_model_that_was_there(tmp_path):
     write_waves(tmp_path)
-    assert train(tmp_path, "output=run").wait() == 0
+    finish(train(tmp_path, "output=run"))
     before = store.load(tmp_path / "run").fitted
     full = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
     process = subprocess.run(
