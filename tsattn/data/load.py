@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import glob
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from tsattn.config import ReadConfig
-from tsattn.data import times
+from tsattn.data import memory, times
 from tsattn.data.columns import Column, Columns
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.text import TextTable, read_text
+from tsattn.data.source import check_file
+from tsattn.data.text import TextTable, read_text, shown_name
 
 pc: Any = pyarrow.compute
 PARQUET = (".parquet", ".pq")
@@ -75,13 +77,87 @@ def load(data: Any, config: ReadConfig) -> Loaded:
 
 
 def _load_path(path: str, config: ReadConfig) -> Loaded:
+    paths = _paths(path)
+    names = _names(paths)
+    try:
+        memory.check(names[0] if len(paths) == 1 else f"{len(paths)} files", *_sizes(paths))
+        return _joined(_parts(paths, names, config))
+    except MemoryError as error:
+        size, _ = _sizes(paths)
+        raise memory.too_large(names[0] if len(paths) == 1 else path, size, "need more memory than is available") from error
+
+
+def _paths(path: str) -> list[Path]:
+    """The files that a path or glob names, in the order of their names."""
     expanded = os.path.expanduser(path)
-    paths = [expanded] if os.path.exists(expanded) else sorted(glob.glob(expanded, recursive=True))
-    if not paths:
-        raise DataError(f"{path}: there is no such file (paths are relative to {os.getcwd()})")
-    if os.path.isdir(paths[0]):
-        raise DataError(f"{path} is a folder: name its files, e.g. {os.path.join(path, '*.csv')}")
-    parts = [_load_file(Path(name), config) for name in paths]
+    try:
+        found = [expanded] if os.path.lexists(expanded) else sorted(glob.glob(expanded, recursive=True))
+    except (OSError, ValueError):  # no name that a file can have
+        found = []
+    if not found:
+        raise DataError(f"{shown_name(path)}: there is no such file (paths are relative to {os.getcwd()})")
+    if len(found) == 1 and os.path.isdir(found[0]):
+        kinds = [kind for kind in (".parquet", ".csv") if glob.glob(os.path.join(glob.escape(found[0]), f"*{kind}"))]
+        pattern = os.path.join(path, f"*{(kinds or ['.csv'])[0]}")
+        raise DataError(f"{shown_name(path)} is a folder: name its files, e.g. {shown_name(pattern)}")
+    return [Path(name) for name in found]
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """What the files are called in messages: their names, with the folders where these differ."""
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        above = os.path.commonpath([path.parent for path in paths])
+        names = [os.path.relpath(path, above) for path in paths]
+    return [shown_name(name) for name in names]
+
+
+def _sizes(paths: list[Path]) -> tuple[int, int]:
+    """(bytes of the files, estimated bytes of memory to read and convert them), as far as they can be told."""
+    size = needed = 0
+    for path in paths:
+        try:
+            info = os.stat(path)
+            if not stat.S_ISREG(info.st_mode):
+                continue
+            size += info.st_size
+            parquet = path.suffix.lower() in PARQUET
+            needed += _parquet_bytes(path) * memory.PARQUET_FACTOR if parquet else info.st_size * memory.TEXT_FACTOR
+        except (OSError, pa.ArrowInvalid):  # reading the file says what is wrong with it
+            continue
+    return size, needed
+
+
+def _parquet_bytes(path: Path) -> int:
+    """The bytes that the columns of a Parquet file take in memory, estimated from its metadata."""
+    found = pyarrow.parquet.read_metadata(path)
+    total = 0
+    for group in range(found.num_row_groups):
+        rows = found.row_group(group)
+        for i in range(rows.num_columns):
+            column = rows.column(i)
+            least = 16 * rows.num_rows if column.physical_type == "BYTE_ARRAY" else 8 * rows.num_rows
+            total += max(column.total_uncompressed_size, least)  # a dictionary makes repeated cells small
+    return total
+
+
+def _parts(paths: list[Path], names: list[str], config: ReadConfig) -> list[Loaded]:
+    """Every file as it was read; the problems of all files in one `DataError`."""
+    parts: list[Loaded] = []
+    problems: list[str] = []
+    for path, name in zip(paths, names, strict=True):
+        try:
+            parts.append(_load_file(path, name, config))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        more = [f"{len(problems) - 5} more of the {len(paths)} files cannot be read either"] if len(problems) > 5 else []
+        raise DataError("\n".join(problems[:5] + more))
+    return parts
+
+
+def _joined(parts: list[Loaded]) -> Loaded:
+    """The files one below the other; they must have the same columns."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -104,22 +180,24 @@ def _concatenated(columns: list[Column]) -> Column:
     )
 
 
-def _load_file(path: Path, config: ReadConfig) -> Loaded:
+def _load_file(path: Path, name: str, config: ReadConfig) -> Loaded:
     if path.suffix.lower() in PARQUET:
         try:
+            check_file(path, name)
             table = pyarrow.parquet.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path.name}: this is not a Parquet file, or a damaged one ({error})") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{name}: this is not a Parquet file, or a damaged one ({reason})") from error
         if any(
             b"ARROW:extension:name" in (field.metadata or {}) or isinstance(field.type, pa.BaseExtensionType)
             for field in table.schema
         ):
             table = pd.read_parquet(path)  # periods and the like, which are numbers without their type
-            return Loaded(_frame_columns(table), files=[(path.name, len(table))])
-        return Loaded(_arrow_columns(table), files=[(path.name, table.num_rows)])
-    table = read_text(path, config)
+            return Loaded(_frame_columns(table), files=[(name, len(table))])
+        return Loaded(_arrow_columns(table), files=[(name, table.num_rows)])
+    table = read_text(path, config, name)
     loaded = Loaded(dict(table.columns), [table], findings=list(table.findings), nameless=not table.header_line)
-    loaded.files = [(path.name, loaded.num_rows)]
+    loaded.files = [(name, loaded.num_rows)]
     return loaded
 
 

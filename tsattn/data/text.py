@@ -1,14 +1,11 @@
-"""Text files -> columns of text: encoding, separator, comment lines, header, strict field counts. Nothing is converted here."""
+"""Text files -> columns of text with strict field counts. Nothing is converted here."""
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import io
-import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,20 +15,14 @@ import pyarrow.compute
 import pyarrow.csv as pa_csv
 
 from tsattn.config import ReadConfig
+from tsattn.data import damage, memory
+from tsattn.data.damage import SPACES, records
 from tsattn.data.findings import DataError, Finding
+from tsattn.data.shape import Shape, find_shape
+from tsattn.data.source import Source, open_source
 
 pc: Any = pyarrow.compute  # its functions are made at import time, unseen by type checkers
-SEPARATORS = (",", ";", "\t", "|")
-SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-SPACES = " \t\u00a0\u202f\u2009\ufeff"
-BAD_STARTS = ((b"PK\x03\x04", "an Excel or zip file"), (b"%PDF", "a PDF"), (b"PAR1", "a Parquet file: name it .parquet"))
-NO_TABLES = (
-    (r"<(!doctype|html|\?xml|head|body)", "a web page or XML file"),
-    (r"(\{|\[\s*[\[{])", "a JSON file: read it with pandas and give the frame"),
-    (r"version https://git-lfs", "a Git LFS pointer: fetch the file itself with git lfs pull"),
-)
-MAX_COLUMNS = 10_000
+BLOCK = 1 << 22  # bytes parsed at once; a row must not be longer
 
 
 @dataclass
@@ -40,68 +31,88 @@ class TextTable:
 
     path: str
     columns: dict[str, pa.Array]
-    content: str  # the decoded text after the comment lines
+    source: Source
+    start: int  # where the text after the comment lines begins, in bytes
+    skipped: int  # lines before it
     sep: str
     header_line: int  # line number of the header, or 0 when there is none
     trimmed: set[str] = field(default_factory=set)  # columns that had blanks around some cells
     findings: list[Finding] = field(default_factory=list)
+    _passed: Iterator[int] = field(default_factory=lambda: iter(()))  # lines of the rows after row `_row`
+    _row: int = -1
 
     def line(self, row: int) -> int:
-        """The line number in the file of the data row `row` (0 = first)."""
-        skipped = max(self.header_line, 1) - 1
-        wanted = row + (1 if self.header_line else 0)
-        for number, (line, _) in enumerate(records(self.content, self.sep)):
-            if number == wanted:
-                return line + skipped
-        return 0
+        """The line number in the file of the data row `row` (0 = first), read from the file again: quick for rows in order."""
+        if row <= self._row or self._row < 0:
+            self._passed, self._row = self._lines(), -1
+        line = 0
+        with _long_cells():
+            while self._row < row:
+                line, self._row = next(self._passed, 0), self._row + 1
+        return line
+
+    def _lines(self) -> Iterator[int]:
+        found = records(self.source.lines(self.start), self.sep)
+        if self.header_line:
+            next(found, None)
+        for line, _ in found:
+            yield line + self.skipped
 
 
-def records(content: str, sep: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of every record that is not wholly blank."""
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=sep)
-    before = 0
-    for fields in reader:
-        if any(value.strip(SPACES) for value in fields):
-            yield before + 1, fields
-        before = reader.line_num
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let the csv module read cells of any length meanwhile."""
+    before = csv.field_size_limit(1 << 30)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
-def read_text(path: Path, config: ReadConfig) -> TextTable:
-    """The columns of one text file as text. `DataError` for a broken file, naming file and line."""
-    findings: list[Finding] = []
-    content, comments = _without_comments(_decoded(path, config, findings))
-    if comments:
-        findings.append(Finding("file", f"{path.name}: {comments} comment lines before the header were left out", "", "repair"))
-    if not content.strip(SPACES + "\n"):
-        raise DataError(f"{path.name}: the file is empty")
-    for start, meaning in NO_TABLES:
-        if re.match(start, content, re.IGNORECASE):
-            raise DataError(f"{path.name}: this is {meaning}, not a text table")
-    directive = re.match(r"sep=(.)\n", content)
-    if directive:
-        content, comments = content[directive.end() :], comments + 1
-    sep = config.sep or (directive[1] if directive else _separator(content, path.name))
-    sep = {"tab": "\t", "\\t": "\t"}.get(sep, sep)
-    if len(sep) != 1:
-        raise DataError(f"read.sep={config.sep} must be a single character, or tab")
-    if config.sep is None and sep != ",":
-        findings.append(
-            Finding("file", f"{path.name}: columns are separated by {SEPARATOR_NAMES.get(sep, repr(sep))}", "read.sep=")
-        )
-    header = next(records(content, sep))[1]
-    names = [name.strip(SPACES) for name in header]
+def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTable:
+    """The columns of one text file as text. `DataError` for a broken file, naming file (as `name`) and line."""
+    source = open_source(path, name or shown_name(path.name), config)
+    shape = find_shape(source, config)
+    names = [name.strip(SPACES) for name in shape.header]
     headless = len(names) == 1 and looks_numeric(names[0])
     if headless:
         names = ["y"]
-        findings.append(Finding("columns", f"{path.name}: a single column of numbers without a header is taken as the values"))
-    arrays = _parsed(content, sep, names, path.name, comments)
+        source.findings.append(
+            Finding("columns", f"{source.name}: a single column of numbers without a header is taken as the values")
+        )
+    table = TextTable(
+        source.name,
+        {},
+        source,
+        shape.start,
+        shape.skipped,
+        shape.sep,
+        0 if headless else shape.skipped + 1,
+        findings=source.findings,
+    )
+    columns = _parsed(table, shape, len(names))
+    arrays, changed = [], []
+    while columns:
+        array, trimmed = _trimmed(columns.pop(0), source)
+        arrays.append(array)
+        changed.append(trimmed)
+        pa.default_memory_pool().release_unused()
+    source.check_unchanged()
     if headless:
-        arrays = [pa.concat_arrays([pa.array(header, pa.string()), arrays[0]])]
-    table = TextTable(path.name, {}, content, sep, 0 if headless else comments + 1, findings=findings)
-    trimmed = [pc.utf8_trim(array, SPACES) for array in arrays]
-    _keep(table, names, trimmed)
-    table.trimmed = {name for name, old, new in zip(names, arrays, trimmed, strict=True) if not old.equals(new)}
+        arrays = [pa.concat_arrays([pa.array([shape.header[0].strip(SPACES)], pa.string()), arrays[0]])]
+    _check_end(table, arrays[-1])
+    if shape.width > len(names):
+        _drop_trailing(table, arrays.pop(), len(names))
+    names = names[: len(arrays)]
+    _check_repeated_header(table, names, arrays)
+    _keep(table, names, arrays)
+    table.trimmed = {name for name, trimmed in zip(names, changed, strict=False) if trimmed}
     return table
+
+
+def shown_name(name: str) -> str:
+    """A file name as it can stand in a message of one line."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
 def looks_numeric(cell: str) -> bool:
@@ -112,113 +123,117 @@ def looks_numeric(cell: str) -> bool:
         return False
 
 
-def _decoded(path: Path, config: ReadConfig, findings: list[Finding]) -> str:
-    raw = path.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise DataError(f"{path.name}: the compressed file is damaged ({error})") from error
-    for start, meaning in BAD_STARTS:
-        if raw.startswith(start):
-            raise DataError(f"{path.name}: this is {meaning}, not a text table")
-    encoding = config.encoding or next((name for bom, name in BOMS if raw.startswith(bom)), None)
+# ---- cells -------------------------------------------------------------------------------------------------------------
+
+
+def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
+    """The cells of the rows, column by column."""
+    labels = [str(i) for i in range(shape.width)]
+    if shape.width == 1:
+        _check_no_blank(table)
+    blank = 0
+
+    def wrong_width(row: Any) -> str:
+        nonlocal blank
+        if row.text.strip(SPACES + shape.sep + '"\r\n'):
+            return "error"
+        blank += 1
+        return "skip"
+
     try:
-        content = raw.decode(encoding or "utf-8")
-    except LookupError as error:
-        raise DataError(f"{path.name}: read.encoding={encoding} is not known, e.g. utf-8, cp1252, utf-16") from error
-    except UnicodeDecodeError as error:
-        if encoding:
-            raise DataError(f"{path.name}: byte {error.start} is not {encoding}: set read.encoding=") from error
-        content = _western(raw, path.name)
-        findings.append(
-            Finding("file", f"{path.name}: the text is not UTF-8 and was read as cp1252", "read.encoding=", "repair")
-        )
-    if "\x00" in content:
-        raise DataError(f"{path.name}: the file contains NUL characters: it is damaged, or of another read.encoding=")
-    return content.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _western(raw: bytes, name: str) -> str:
-    try:
-        return raw.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: the text is neither UTF-8 nor cp1252: set read.encoding=") from error
-
-
-def _without_comments(content: str) -> tuple[str, int]:
-    """The text from the header on, and the number of lines before it: # comments and blank lines."""
-    count, start = 0, 0
-    while start < len(content):
-        end = content.find("\n", start)
-        end = len(content) if end < 0 else end
-        line = content[start:end].strip(SPACES)
-        if line and not line.startswith("#"):
-            break
-        count, start = count + 1, end + 1
-    return content[start:], count
-
-
-def _separator(content: str, name: str) -> str:
-    """The separator that cuts the first lines into the same number of fields, more than one; a comma when none does."""
-    sample = content[:65536]
-    if len(sample) < len(content):
-        sample = sample[: sample.rfind("\n") + 1] or sample
-    best = []
-    for sep in SEPARATORS:
-        try:
-            widths = [len(fields) for _, fields in records(sample, sep)][:200]
-        except csv.Error:
-            continue
-        if widths and widths[0] > 1:
-            share = sum(width == widths[0] for width in widths) / len(widths)
-            best.append((share, widths[0], sep))
-    if not best:
-        return ","
-    best.sort(key=lambda item: (item[0] > 0.9, item[1], item[0]), reverse=True)
-    if len(best) > 1 and best[0][0] > 0.9 and best[1][0] > 0.9 and best[0][1] == best[1][1]:
-        pair = " or ".join(repr(item[2]) for item in best[:2])
-        raise DataError(f"{name}: the columns may be separated by {pair}: set read.sep=")
-    return best[0][2]
-
-
-def _parsed(content: str, sep: str, names: list[str], name: str, skipped: int) -> list[pa.Array]:
-    labels = [str(i) for i in range(len(names))]
-    if len(names) == 1 and "\n\n" in content.rstrip(SPACES + "\n"):
-        line = content[: content.index("\n\n")].count("\n") + 2 + skipped
-        raise DataError(f"{name}: line {line} is blank: write NA there if a value is missing, or remove the line")
-    if len(labels) > MAX_COLUMNS:
-        raise DataError(f"{name}: {len(labels)} columns are more than {MAX_COLUMNS}; is read.sep= right?")
-    try:
-        table = pa_csv.read_csv(
-            io.BytesIO(content.encode("utf-8", "surrogatepass")),
-            read_options=pa_csv.ReadOptions(column_names=labels, skip_rows_after_names=1, block_size=1 << 24),
-            parse_options=pa_csv.ParseOptions(delimiter=sep, newlines_in_values='"' in content),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(labels, pa.string()), strings_can_be_null=False),
-        )
+        with table.source.open(shape.start) as file:
+            parsed = pa_csv.read_csv(
+                pa.PythonFile(file, "r"),
+                read_options=pa_csv.ReadOptions(column_names=labels, skip_rows_after_names=1, block_size=BLOCK),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=shape.sep, newlines_in_values=table.source.seen.quotes > 0, invalid_row_handler=wrong_width
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(labels, pa.string()), strings_can_be_null=False
+                ),
+            )
     except pa.ArrowInvalid as error:
-        raise DataError(_why_not_parsed(content, sep, names, name, skipped) or f"{name}: {error}") from error
-    if table.num_rows == 0:
-        raise DataError(f"{name}: there is a header but no row of data")
-    return [column.combine_chunks() for column in table.columns]
+        raise _not_parsed(table, shape, str(error)) from error
+    if parsed.num_rows == 0:
+        raise DataError(f"{table.path}: there is a header but no row of data")
+    if blank:
+        _report_blank_rows(table, blank)
+    return parsed.columns
 
 
-def _why_not_parsed(content: str, sep: str, names: list[str], name: str, skipped: int) -> str:
-    """Which lines have another number of fields than the header."""
-    wrong, total = [], 0
-    try:
-        for line, fields in records(content, sep):
-            if len(fields) != len(names):
-                total += 1
-                if len(wrong) < 5:
-                    wrong.append(f"line {line + skipped} has {len(fields)}")
-    except csv.Error as error:
-        return f"{name}: the text table is damaged ({error})"
-    if not wrong:
-        return ""
-    first = f"{name}: the header has {len(names)} fields but {', '.join(wrong)}"
-    more = f" and {total - 5} more lines" if total > 5 else ""
-    return f"{first}{more}. A separator or decimal comma inside a value needs quotes, or read.sep= is wrong"
+def _not_parsed(table: TextTable, shape: Shape, problem: str) -> DataError:
+    table.source.check_unchanged()
+    name, text = table.path, table.source.lines(shape.start)
+    if "straddl" in problem:
+        return DataError(f"{name}: a row has more than {BLOCK} bytes: is a quote not closed, or read.sep= wrong?")
+    cut = table.source.seen.last not in b"\r\n"
+    return DataError(damage.wrong_widths(name, text, shape.sep, shape.width, shape.skipped, cut) or f"{name}: {problem}")
+
+
+def _check_no_blank(table: TextTable) -> None:
+    """`DataError` for a blank line between the cells of a single column: is it a missing value or none?"""
+    blank = 0
+    for number, line in enumerate(table.source.lines(table.start), table.skipped + 1):
+        if not line.strip(SPACES + "\r\n"):
+            blank = blank or number
+        elif blank:
+            raise DataError(f"{table.path}: line {blank} is blank: write NA there if a value is missing, or remove the line")
+
+
+def _trimmed(column: pa.ChunkedArray, source: Source) -> tuple[pa.Array, bool]:
+    """The column in one piece without blanks and line ends around its cells, and whether there were any."""
+    chunks, changed = [], False
+    for chunk in column.chunks:
+        if source.seen.returns and source.seen.quotes:
+            chunk = pc.replace_substring(chunk, "\r\n", "\n")
+        plain = pc.utf8_trim(chunk, SPACES + "\r\n")
+        if not plain.equals(chunk):
+            chunk, changed = plain, True
+        chunks.append(chunk)
+    if sum(chunk.nbytes for chunk in chunks) >= 1 << 31:
+        raise memory.too_large(source.name, source.seen.size, "hold a column of more than 2 GB of text")
+    return pa.concat_arrays(chunks), changed
+
+
+def _drop_trailing(table: TextTable, array: pa.Array, num: int) -> None:
+    """Every row has one field more than the header: nothing may stand in it."""
+    given = pc.index(pc.not_equal(array, ""), True).as_py()
+    if given >= 0:
+        raise DataError(
+            f"{table.path}: the header has {num} fields but line {table.line(given)} has {num + 1}, the last one "
+            f"{damage.short([array[given].as_py()], '')}: name this column in the header, or remove it"
+        )
+    message = f"{table.path}: every row ends in a separator with nothing behind it, which was left out"
+    table.findings.append(Finding("file", message, "", "repair"))
+
+
+def _check_end(table: TextTable, last: pa.Array) -> None:
+    """Warn of a last line without an end whose last cell may have been longer."""
+    if table.source.seen.last in b'\r\n" \t':
+        return
+    lengths = pc.utf8_length(last)
+    others = pc.unique(lengths.slice(0, len(last) - 1))
+    if len(last) > 2 and len(others) == 1 and others[0] == lengths[len(last) - 1]:
+        return
+    cell = damage.short([last[len(last) - 1].as_py()], "")
+    message = f"{table.path}: the last line has no line end: the file may be cut off, its last cell is {cell}"
+    table.findings.append(Finding("file", message, "", "warning"))
+
+
+def _check_repeated_header(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
+    """`DataError` where the header stands among the rows again, as in files put one behind the other."""
+    again = pc.equal(arrays[0], names[0])
+    if not table.header_line or not pc.any(again).as_py():
+        return
+    for name, array in zip(names[1:], arrays[1:], strict=True):
+        again = pc.and_(again, pc.equal(array, name))
+    rows = pc.indices_nonzero(again).to_pylist()
+    if rows:
+        lines = ", ".join(str(table.line(row)) for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        raise DataError(
+            f"{table.path}: the header ({damage.short(names, table.sep)}) stands again in line {lines}: "
+            "remove the repeated header, or keep the tables in files of their own"
+        )
 
 
 def _keep(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
@@ -245,14 +260,14 @@ def _keep(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
         number = len(blank) - (pc.sum(full).as_py() or 0)
         if number:
             arrays = [array.filter(full) for array in arrays]
-            _report_blank_rows(table, number, full)
+            if number == len(full):
+                raise DataError(f"{table.path}: there is a header but no row of data")
+            _report_blank_rows(table, number)
     table.columns = {name: arrays[i] for i, name in kept.items()}
     _check_alignment(table)
 
 
-def _report_blank_rows(table: TextTable, number: int, full: pa.Array) -> None:
-    if number == len(full):
-        raise DataError(f"{table.path}: there is a header but no row of data")
+def _report_blank_rows(table: TextTable, number: int) -> None:
     table.findings.append(Finding("file", f"{table.path}: {number} wholly empty rows were dropped", "", "repair"))
 
 

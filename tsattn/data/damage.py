@@ -1,0 +1,212 @@
+"""What is wrong with a damaged text file, in one line that names the place: found out only when something is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from tsattn.data.findings import DataError
+
+CHUNK = 1 << 22
+SPACES = " \t\u00a0\u202f\u2009\ufeff"
+MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # in cp1252
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+FOREIGN = re.compile(rb"[\x80-\xff]{2,}")
+Bytes = io.FileIO | io.BytesIO
+Open = Callable[[], Bytes]
+NUMBER = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?")
+
+
+# ---- bytes -------------------------------------------------------------------------------------------------------------
+
+
+def line_at(file: Bytes, place: int) -> tuple[int, str]:
+    """(line number, what stands around the byte at `place`, quoted)."""
+    ends, done, before = 0, 0, b""
+    with file:
+        while done < place and (chunk := file.read(min(CHUNK, place - done))):
+            ends += len(re.findall(rb"\r\n?|\n", chunk)) - (before[-1:] == b"\r" and chunk[:1] == b"\n")
+            done, before = done + len(chunk), (before + chunk)[-24:]
+        after = file.read(24)
+    if before[-1:] == b"\r" and after[:1] == b"\n":
+        ends -= 1
+    shown = re.split(rb"[\r\n]", before)[-1].lstrip(bytes(range(0x80, 0xC0))) + (re.split(rb"[\r\n]", after)[0] or after[:1])
+    return ends + 1, repr(shown.decode("utf-8", "backslashreplace")).replace("\\\\x", "\\x")
+
+
+def refuse_unmarked_utf16(name: str, head: bytes) -> None:
+    """`DataError` where every second byte is NUL, as in UTF-16 without a byte order mark."""
+    head = head[:4096].rstrip(b"\x00")
+    half = len(head) // 2
+    for kind, start in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if half and head[start::2].count(0) > 0.4 * half and head[1 - start :: 2].count(0) < 0.1 * half:
+            raise DataError(f"{name}: this is UTF-16 without its mark at the start: set read.encoding={kind}")
+
+
+def refuse_trailing_nuls(name: str, opened: Open, first: int, size: int) -> None:
+    """`DataError` where nothing but NUL follows the first one, as a power loss leaves files."""
+    with opened() as file:
+        file.seek(first, 1)
+        while chunk := file.read(CHUNK):
+            if chunk.strip(b"\x00"):
+                return
+    line, _ = line_at(opened(), first)
+    raise DataError(
+        f"{name}: from line {line} on there is nothing but {size - first} NUL characters, as after a power loss: "
+        "what stood there is lost; get the file again, or remove them with: tr -d '\\0'"
+    )
+
+
+def nul_inside(name: str, opened: Open, place: int) -> DataError:
+    line, shown = line_at(opened(), place)
+    return DataError(
+        f"{name}: line {line} contains a NUL character ({shown}): the file is damaged, get it again; or set read.encoding="
+    )
+
+
+def refuse_unless_western(name: str, opened: Open, place: int, encoding: str | None) -> None:
+    """`DataError` where bytes that are not UTF-8 are no sensible cp1252 either, or UTF-8 was asked for or is used elsewhere."""
+    line, shown = line_at(opened(), place)
+    where = f"{name}: line {line}: {shown}"
+    if encoding is not None:
+        raise DataError(f"{where} is not {encoding}: mend it, or set read.encoding= to the right one, e.g. cp1252")
+    facts = _foreign_bytes(opened())
+    if facts.control:
+        raise DataError(f"{where} is no text: the file is damaged or of another kind; get it again, or save it as CSV")
+    if facts.surrogates:
+        raise DataError(f"{where} holds half of a character (a lone surrogate): write this cell again")
+    if facts.valid:
+        raise DataError(
+            f"{where} is not UTF-8 although other lines are: mend it, or set read.encoding= if the whole file is in another one"
+        )
+    if facts.undefined or 2 * facts.in_runs >= facts.high >= 4:
+        raise DataError(
+            f"{where} is neither UTF-8 nor cp1252: set read.encoding=, e.g. cp1250, cp1251, koi8-r, shift_jis, gbk, big5"
+        )
+
+
+class Foreign(NamedTuple):
+    """Counts of bytes, or of sequences of bytes, outside ASCII."""
+
+    control: int
+    surrogates: int
+    valid: int  # characters in UTF-8
+    undefined: int  # in cp1252
+    high: int
+    in_runs: int  # bytes that stand next to others outside ASCII, as letters of other alphabets do and accented ones do not
+
+
+def _foreign_bytes(file: Bytes) -> Foreign:
+    total = [0] * 6
+    with file:
+        while chunk := file.read(CHUNK):
+            runs = FOREIGN.findall(chunk)
+            joined = b" ".join(runs)
+            high = len(chunk) - len(chunk.translate(None, bytes(range(128, 256))))
+            counts = [len(pattern.findall(text)) for pattern, text in ((CONTROL, chunk), (SURROGATE, joined))]
+            counts += [len(MULTIBYTE.findall(joined)) - counts[1], len(UNDEFINED.findall(chunk)), high, sum(map(len, runs))]
+            total = [a + b for a, b in zip(total, counts, strict=True)]
+    return Foreign(*total)
+
+
+# ---- records -----------------------------------------------------------------------------------------------------------
+
+
+def records(text: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of every record that is not wholly blank; a single column may hold "" cells."""
+    reader = csv.reader(text, delimiter=sep)
+    before, single = 0, False
+    for fields in reader:
+        if any(value.strip(SPACES) for value in fields) or (single and len(fields) == 1):
+            single = single or (before == 0 and len(fields) == 1)
+            yield before + 1, fields
+        before = reader.line_num
+
+
+def short(fields: list[str], sep: str) -> str:
+    """A record, quoted and cut to a few words."""
+    shown = repr(sep.join(fields))
+    return shown if len(shown) < 60 else shown[:56] + " ...'"
+
+
+def open_quote(text: Iterable[str], sep: str) -> tuple[int, str]:
+    """The line on which a quote opens that is never closed, and what stands there; (0, "") where there is none."""
+    pending: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in text:
+            pending.append(line)
+            yield line
+
+    reader = csv.reader(lines(), delimiter=sep)
+    start, before, last, fields = 1, 0, [""], []
+    try:
+        for fields in reader:  # noqa: B007
+            start, before, last = before + 1, reader.line_num, pending.copy()
+            pending.clear()
+        list(csv.reader(["".join(last)], delimiter=sep, strict=True))
+    except csv.Error as error:
+        if "field larger" in str(error):  # everything from here on would be one cell
+            return before + 1, short([pending[0].rstrip()], "")
+        if "unexpected end" in str(error):
+            earlier = sum(field.count("\n") for field in fields[:-1])
+            return start + earlier, short([last[earlier].rstrip()], "")
+    return 0, ""
+
+
+def table_start(rows: list[tuple[int, list[str]]]) -> int:
+    """The line on which a table with names above numbers begins below a title; 0 where there is no title."""
+    width = len(rows[-1][1])
+    first = len(rows)
+    while first and len(rows[first - 1][1]) == width:
+        first -= 1
+    if width < 2 or not 0 < first <= 30 or len(rows) - first < 2:
+        return 0
+    line, names = rows[first]
+    plain = [name.strip(SPACES) for name in names]
+    if any(not name or name[0].isdigit() or NUMBER.fullmatch(name) for name in plain) or len(set(plain)) < len(plain):
+        return 0
+    return line
+
+
+def title_above(name: str, line: int) -> DataError:
+    return DataError(f"{name}: the table seems to start at line {line}: remove the lines above it")
+
+
+def wrong_widths(name: str, text: Iterable[str], sep: str, num: int, skipped: int, cut: bool) -> str:
+    """Which records have another number of fields than the header; "" where none has. `cut`: the file has no last line end."""
+    wrong: list[str] = []
+    total = line = 0
+    fields: list[str] = []
+    sample: list[tuple[int, list[str]]] = []
+    opening = 0
+    try:
+        for line, fields in records(text, sep):
+            if len(sample) < 200:
+                sample.append((line, fields))
+            if len(fields) != num:
+                total += 1
+                opening = opening or (line if any("\n" in field for field in fields) else 0)
+                if len(wrong) < 5:
+                    wrong.append(f"line {line + skipped} has {len(fields)} ({short(fields, sep)})")
+    except csv.Error:
+        return (
+            f"{name}: after line {line + skipped} a cell has over {csv.field_size_limit()} characters: is a quote not closed?"
+        )
+    if not wrong:
+        return ""
+    start = table_start(sample)
+    if start:
+        return str(title_above(name, start + skipped))
+    if total == 1 and cut and len(fields) < num:
+        return f"{name}: the last line is cut off: {wrong[0]} of {num} fields: get the file again, or remove the line"
+    if opening:
+        return f"{name}: a quote that opens in line {opening + skipped} is closed too late ({wrong[0]} of {num} fields)"
+    first = f"{name}: the header has {num} fields but {', '.join(wrong)}"
+    more = f" and {total - 5} more lines" if total > 5 else ""
+    return f"{first}{more}. A separator or decimal comma inside a value needs quotes, or read.sep= is wrong"
