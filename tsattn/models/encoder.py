@@ -42,6 +42,11 @@ def single_precision() -> Iterator[None]:
 class Encoder(nn.Module):
     """`config` must be complete: no None left, head and position code decided (see `tsattn.sizing`)."""
 
+    @property
+    def exceptions(self) -> dict[str, str]:
+        """What it does not keep: see `tsattn.testing.check_model`."""
+        return {} if self.config.attention == "causal" else {"causality": "future tokens attend to each other"}
+
     @single_precision()
     def __init__(
         self, config: EncoderConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]

@@ -32,6 +32,11 @@ class Inverted(nn.Module):
     place, the order of the variates has a say as soon as there are more than 5 ceil(ln V) of them.
     """
 
+    exceptions = {  # what it does not keep: see `tsattn.testing.check_model`
+        "padding": "a token holds a context of one length",
+        "causality": "one map reads the features of all future steps",
+    }
+
     @single_precision()
     def __init__(
         self, config: InvertedConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]

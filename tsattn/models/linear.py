@@ -32,6 +32,8 @@ class Linear(nn.Module):
     which is not in the paper and starts at 0.
     """
 
+    exceptions = {"padding": "it reads contexts of one length"}  # what it does not keep: see `tsattn.testing.check_model`
+
     @single_precision()
     def __init__(
         self, config: LinearConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]

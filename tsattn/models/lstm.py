@@ -30,6 +30,8 @@ class LSTM(nn.Module):
     Nothing is masked: a token without an observed value moves the state, and says by its flags that it holds none.
     """
 
+    exceptions = {"padding": "missing rows move the state"}  # what it does not keep: see `tsattn.testing.check_model`
+
     @single_precision()
     def __init__(
         self, config: LSTMConfig, *, num_features: int, context_length: int, horizon: int, levels: list[float]

@@ -152,10 +152,13 @@ class NegativeBinomialHead(WidenedHead):
     def parameters_of(
         self, raw: Float[Tensor, "B H V R"], scale: Scale
     ) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V"]]:
-        """Mean m > 0 and dispersion a > 0, float64. The mean is the unscaled output, bent to stay positive."""
-        location = from_scaled(raw[..., 0], scale)
-        mean = scale.scale * F.softplus(location / scale.scale, beta=4.0)
+        """Mean m > 0 and dispersion a > 0, float64."""
+        mean = self.positive(raw[..., 0], scale)
         return mean.clamp(min=1e-6), F.softplus(raw[..., 1].double() - 1.5).clamp(min=1e-6)
+
+    def positive(self, z: Float[Tensor, "B H V"], scale: Scale) -> Float[Tensor, "B H V"]:
+        """z in units of the series, float64, bent to stay positive."""
+        return scale.scale * F.softplus(from_scaled(z, scale) / scale.scale, beta=4.0)
 
     def loss(
         self, raw: Float[Tensor, "B H V R"], target: Float[Tensor, "B H V"], observed: Bool[Tensor, "B H V"], scale: Scale
@@ -176,8 +179,8 @@ class NegativeBinomialHead(WidenedHead):
         return self.parameters_of(raw, scale)[0]
 
     def centre(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
-        """The mean, whose gradient is known; the median is a whole number."""
-        return to_scaled(self.parameters_of(raw, scale)[0], scale)
+        """The mean, whose gradient is known; the median is a whole number. In tiny units its floor would be huge."""
+        return to_scaled(self.positive(raw[..., 0], scale), scale)
 
 
 class PointHead(Head):
