@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 
@@ -186,6 +187,36 @@ def test_both_files_hold_the_same_rows(tmp_path):
     assert cells[3][3] == "+0.500 (+0.500 to +0.500)"
     assert cells[4][:3] == ["best naive: the last value", "", "1.500"]
     assert len({len(line) for line in lines if line.startswith("|")}) == 1
+
+
+NAMES_IN_MARKDOWN = [
+    ("a|b", "a\\|b"),
+    ("a\\|b", "a\\\\\\|b"),
+    ("`x`", "\\`x\\`"),
+    ("<img src=x onerror=alert(1)>&", "&lt;img src=x onerror=alert(1)&gt;&amp;"),
+    ("[x](javascript:1)", "[x]\\(javascript:1)"),
+    ("a\n# b\x1b[2J\u202e", "a\\n# b\\x1b[2J\\u202e"),
+    ("data/*.csv", "data/\\*.csv"),
+    ("read.time=[a_b,c]", "read.time=[a_b,c]"),
+    ("C:\\data\\x.csv", "C:\\data\\x.csv"),
+]
+
+
+@pytest.mark.parametrize(("name", "written"), NAMES_IN_MARKDOWN, ids=range(len(NAMES_IN_MARKDOWN)))
+def test_a_name_in_the_comparison_is_text_and_nothing_else(tmp_path, name, written):
+    others = run_of(1.0, ids=np.array([name] * 8, dtype=object))
+    runs = [run_of(1.0), others._replace(variant=name), run_of(1.0, data=name)]
+    comparison.write(comparison.compare(runs), tmp_path)
+    lines = (tmp_path / "comparison.md").read_text().splitlines()
+    assert f"## {written}, 7 steps ahead: 8 windows of 2 series at 4 dates" in lines
+    assert any(
+        line.startswith(f"- {written} is not compared with x=1: the windows are others, for example {written} at")
+        for line in lines
+    )
+    [row] = [line for line in lines if line.startswith(f"| {written} ")]
+    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 8
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "comparison.csv").read_bytes().decode(), newline="")))
+    assert [row["variant"] for row in rows] == ["x=1", name, "x=1"]
 
 
 # ---- the table of windows ----------------------------------------------------------------------------------------------

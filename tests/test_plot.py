@@ -3,15 +3,18 @@
 import itertools
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import font_manager
 from matplotlib.collections import PolyCollection
 from matplotlib.dates import date2num, num2date
 
-from tsattn.plot import plot_forecast, shorten
+from tsattn.data.findings import shorten
+from tsattn.plot import picture, plot_forecast
 
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 NAMES = {"id_col": "site", "time_col": "day", "target_col": "images"}
@@ -277,6 +280,79 @@ def test_long_ids_and_titles_are_shortened_and_wrapped():
     figure = drawn(plot_forecast(history, forecast, **NAMES, title="many words " * 40))
     assert all(len(axes.get_title(loc="left")) <= 34 for axes in figure.axes)
     assert max(len(row) for row in figure.get_suptitle().split("\n")) < 150
+
+
+STRANGE = {
+    "$x^2$ \\frac{": "$x^2$ \\frac{",
+    "_private": "_private",
+    "<script>alert(1)</script>": "<script>alert(1)</script>",
+    "\x1b[2J\x00\n": "\\x1b[2J\\x00\\n",
+    "ab\u202ecd": "ab\\u202ecd",
+    "店 \U0001f3ea": "\\u5e97 \\U0001f3ea",
+    "\U0001d49c=1": "\U0001d49c=1",
+    "%s {x} --> ]]>": "%s {x} --> ]]>",
+}
+
+
+def named(names):
+    """`tables` whose series have these names and whose value column is called like the first one."""
+    history, forecast = tables(len(names), rows=20, horizon=2)
+    for frame in (history, forecast):
+        frame["site"] = frame["site"].map(dict(zip(frame["site"].unique(), names, strict=True)))
+    return history.rename(columns={"images": names[0]}), forecast, {**NAMES, "target_col": names[0]}
+
+
+@pytest.fixture
+def fonts_of_matplotlib(monkeypatch):
+    """No other fonts than those that come with matplotlib: in STIXGeneral there is a script A, in none a Chinese sign."""
+    shipped = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", shipped)
+
+
+@pytest.mark.usefixtures("fonts_of_matplotlib")
+def test_names_are_drawn_as_they_are_and_what_no_font_has_as_its_code(monkeypatch):
+    monkeypatch.setitem(mpl.rcParams, "text.usetex", True)
+    history, forecast, names = named(list(STRANGE))
+    figure = plot_forecast(history, forecast, **names)
+    titles = [axes._left_title for axes in figure.axes]
+    assert [title.get_text() for title in titles] == list(STRANGE.values())
+    assert not any(text.get_parse_math() or text.get_usetex() for text in [*titles, figure.axes[0].yaxis.label])
+    assert figure.axes[0].get_ylabel() == "$x^2$ \\frac{"
+
+
+@pytest.mark.usefixtures("fonts_of_matplotlib")
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_every_format_holds_strange_names_as_text_and_nothing_else(suffix):
+    names = ["$x^2$ \\frac{", *list(STRANGE)[2:6]]
+    history, forecast, columns = named(names)
+    content = picture(plot_forecast(history, forecast, **columns), suffix)
+    assert content.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix])
+    if suffix == ".svg":
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(content).iter()}
+        assert tags & {"path", "g"}
+        assert not tags & {"script", "a", "image"}
+        assert b"<script" not in content
+
+
+@pytest.mark.usefixtures("fonts_of_matplotlib")
+@pytest.mark.parametrize("letter", ["W", "店"])
+@pytest.mark.parametrize("num_series", [1, 4, 7])
+def test_long_names_of_wide_letters_stay_over_their_own_panel(num_series, letter):
+    names = [f"{number}{letter * 200}{number}" for number in range(num_series)]
+    figure = drawn(plot_forecast(*named(names)[:2], **named(names)[2]))
+    for axes in figure.axes:
+        title, room = axes._left_title.get_window_extent(), axes.get_window_extent()
+        assert title.x1 <= room.x1 + 1
+        assert axes.get_title(loc="left")[0] == axes.get_title(loc="left")[-1]
+
+
+def test_an_id_column_called_like_a_quantile_is_no_interval():
+    history, forecast = tables()
+    columns = {"site": "q0.95", "day": "q0.05"}
+    figure = plot_forecast(
+        history.rename(columns=columns), forecast.rename(columns=columns), id_col="q0.95", time_col="q0.05", target_col="images"
+    )
+    assert [band.get_label() for band in bands(figure.axes[0])] == [f"{share} % interval" for share in (80, 60, 40, 20)]
 
 
 def test_neither_frame_nor_any_global_setting_is_changed():
