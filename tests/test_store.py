@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -17,11 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from damage import write_config, write_manifest
 
-import tsattn
 from tsattn import Forecaster, ModelFolderError, PatchConfig, store
 
-SOURCE = Path(tsattn.__file__).parent
 FILES = ("model.safetensors", "config.json", "findings.json", "manifest.json")
 HEADS = ("quantile", "negative_binomial", "point")
 
@@ -46,17 +44,6 @@ def copied(trained_folder, tmp_path) -> Path:
     for name in FILES:
         (folder / name).write_bytes((trained_folder / name).read_bytes())
     return folder
-
-
-def rewrite(folder: Path, name: str, change) -> None:
-    """Change a JSON file, and the manifest with it, as somebody who means it would."""
-    content = json.loads((folder / name).read_text())
-    change(content)
-    (folder / name).write_text(json.dumps(content))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if name != "manifest.json":
-        manifest["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 # ---- round trips -------------------------------------------------------------------------------------------------------
@@ -166,6 +153,8 @@ def test_the_manifest_tells_format_versions_schema_and_the_digest_of_every_file(
     }
     digests = {name: hashlib.sha256((trained_folder / name).read_bytes()).hexdigest() for name in FILES[:3]}
     assert manifest["sha256"] == digests
+    own = manifest.pop("manifest_sha256")
+    assert own == hashlib.sha256((json.dumps(manifest, indent=1) + "\n").encode()).hexdigest()
 
 
 def test_the_weights_are_safetensors_of_the_network_and_nothing_else(trained, trained_folder):
@@ -187,17 +176,6 @@ def test_no_value_of_the_training_data_is_in_the_folder(quick, tmp_path):
             assert trace not in everything
 
 
-def test_nothing_in_the_source_can_run_code_from_a_file():
-    calls = re.compile(r"pickle\.|torch\.load|np\.load\b|yaml\.load|instantiate$|joblib\.|^(eval|exec|__import__)$")
-    for path in SOURCE.rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text())))
-        named = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
-        assert not [name for name in named if calls.search(name)], path
-        imported = {alias.name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
-        assert not imported & {"pickle", "joblib", "dill", "cloudpickle", "instantiate"}, path
-        assert "allow_pickle" not in path.read_text(), path
-
-
 # ---- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -208,10 +186,10 @@ def test_a_missing_file_is_named(copied, name):
         store.load(copied)
 
 
-@pytest.mark.parametrize("name", FILES[:3])
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_with_one_changed_byte_is_named(copied, name):
     content = bytearray((copied / name).read_bytes())
-    content[len(content) // 2] ^= 1
+    content[-10] ^= 1
     (copied / name).write_bytes(content)
     with pytest.raises(ModelFolderError, match=f"{name} is not the file that was saved"):
         store.load(copied)
@@ -233,8 +211,8 @@ def test_a_manifest_of_another_kind_is_refused_as_such(copied, content):
 
 @pytest.mark.parametrize("number", [0, 2, None, "1"])
 def test_an_unknown_format_is_refused_with_the_known_one(copied, number):
-    rewrite(copied, "manifest.json", lambda manifest: manifest.update(format=number))
-    with pytest.raises(ModelFolderError, match=f"format {number!r} is not known: tsattn .* reads format 1"):
+    write_manifest(copied, {**json.loads((copied / "manifest.json").read_text()), "format": number})
+    with pytest.raises(ModelFolderError, match=f"format {number!r}, which is not known: tsattn .* reads format 1"):
         store.load(copied)
 
 
@@ -255,7 +233,9 @@ def test_an_unknown_format_is_refused_with_the_known_one(copied, number):
     ],
 )
 def test_a_configuration_that_does_not_fit_the_weights_is_refused(copied, change):
-    rewrite(copied, "config.json", change)
+    values = json.loads((copied / "config.json").read_text())
+    change(values)
+    write_config(copied, values)
     with pytest.raises(ModelFolderError, match=re.escape(str(copied))):
         store.load(copied)
 

@@ -6,10 +6,14 @@ import errno
 import itertools
 import os
 import re
+import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = ".tsattn-"
+NEXT = f"{PREFIX}next"  # files that are complete and count, on their way to the folder above
+ATTEMPTS = 100
 _number = itertools.count()
 
 
@@ -25,26 +29,102 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
             target.write_bytes(content)
             return
         remove_leftovers(target.parent)
-        temporary = target.parent / f"{PREFIX}{_host()}-{os.getpid()}-{next(_number)}.tmp"
+        temporary = _temporary(target.parent)
         try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_synced(temporary, content)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
     except OSError as problem:
-        raise OSError(problem.errno, os.strerror(problem.errno or errno.EIO), str(path)) from problem
+        raise _naming(problem, path) from problem
+
+
+def replace_together(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write several files of a folder so that `newest` finds all of the old ones or all of the new, even after a kill.
+
+    They are written and synced in a folder of their own inside `folder`. Its renaming to `NEXT` is the moment from which they
+    count; then each moves to its place. An OSError names `folder`; before that moment it leaves the old files as they were.
+    """
+    try:
+        for name in contents:
+            if (folder / name).is_dir() and not (folder / name).is_symlink():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        remove_leftovers(folder)
+        stage = _temporary(folder)
+        try:
+            stage.mkdir()
+            for name, content in contents.items():
+                _write_synced(stage / name, content)
+            _sync_folder(stage)
+            _let_count(stage, list(contents))
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        _settle(folder, list(contents))
+    except OSError as problem:
+        raise _naming(problem, folder) from problem
+
+
+def newest(folder: Path, name: str) -> Path:
+    """Where the file `name` of `folder` lies that counts: in `NEXT` where a killed `replace_together` left it there."""
+    waiting = folder / NEXT
+    if waiting.is_symlink() or not os.path.lexists(waiting / name):
+        return folder / name
+    return waiting / name
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in `folder` whose process, on this machine, is no longer there."""
+    """Remove the temporary files and folders in `folder` whose process, on this machine, is no longer there."""
     for path in folder.glob(f"{PREFIX}{_host()}-*.tmp"):
         found = re.fullmatch(rf"{re.escape(PREFIX + _host())}-(\d+)-\d+\.tmp", path.name)
         if found and not _is_alive(int(found[1])):
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _let_count(stage: Path, names: list[str]) -> None:
+    """Rename `stage` to `NEXT`, after what another process left or put there has moved on."""
+    for attempt in range(ATTEMPTS):
+        _settle(stage.parent, names)
+        try:
+            os.rename(stage, stage.parent / NEXT)
+        except OSError as problem:
+            if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY) or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            _sync_folder(stage.parent)
+            return
+
+
+def _settle(folder: Path, names: list[str]) -> None:
+    """Move the files in `NEXT` to their places. Several processes may do so at once: each file moves once."""
+    waiting = folder / NEXT
+    if waiting.is_symlink() or not waiting.is_dir():
+        return
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.replace(waiting / name, folder / name)
+    _sync_folder(folder)
+    with suppress(OSError):  # another process has put its own files there by now, or removed it
+        waiting.rmdir()
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / f"{PREFIX}{_host()}-{os.getpid()}-{next(_number)}.tmp"
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _naming(problem: OSError, path: str | os.PathLike[str]) -> OSError:
+    """The same error about the path that the caller knows, not about a temporary one."""
+    return OSError(problem.errno, os.strerror(problem.errno or errno.EIO), str(path))
 
 
 def _is_alive(pid: int) -> bool:

@@ -3,36 +3,50 @@
     model.safetensors   weights and buffers of the network (empty where none was trained)
     config.json         settings, schema, verdict, and the configuration that `fit` was called with
     findings.json       what was read, detected, repaired and decided
-    manifest.json       format, versions, schema in short, SHA-256 of the files above
+    manifest.json       format, versions, schema in short, SHA-256 of the files above and of itself
 
-No pickle, and no class or function is ever looked up by a name that came with the folder, except in `models.MODELS`.
+No pickle, and no class or function is ever looked up by a name that came with the folder, except in `config.MODEL_CONFIGS` and
+`models.MODELS`. A save that is interrupted leaves the earlier model or the new one (see `files.replace_together`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
+import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tsattn import verdict
-from tsattn.config import MODEL_CONFIGS, CovariatesConfig, FitConfig, ReadConfig, TrainerConfig
+from tsattn.config import FitConfig, ReadConfig
 from tsattn.data.findings import Finding
-from tsattn.files import write_file
+from tsattn.files import replace_together
 from tsattn.fitted import Fitted, Schema, Settings, build_network
+from tsattn.manifest import (
+    FILES,
+    FORMAT,
+    MANIFEST,
+    MEND,
+    WEIGHTS,
+    ModelFolderError,
+    folder_error,
+    header_of,
+    json_of,
+    manifest_of,
+    read_files,
+    sealed,
+    sha256,
+    state_of,
+    to_json,
+)
+from tsattn.stored import described, findings_of
 
-FORMAT = 1
-FILES = ("model.safetensors", "config.json", "findings.json")
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
-MAX_JSON_BYTES = 10_000_000
-
-
-class ModelFolderError(ValueError):
-    """The folder is not a model folder of this version, or not as it was saved."""
+LEAST_TENSORS = 4  # of each layer of a network
+DTYPES = {"F32": "float32", "F64": "float64"}
+ATTEMPTS = 40
+PAUSE = 0.05  # seconds between two of them
 
 
 class Stored(NamedTuple):
@@ -45,130 +59,146 @@ class Stored(NamedTuple):
 
 
 def save(stored: Stored, folder: str | os.PathLike[str]) -> Path:
-    """Write the model folder; files of an earlier model in it are replaced, the manifest last. Returns its path."""
+    """Write the model folder and return its path; an earlier model in it is replaced as a whole, or stays as it was.
+
+    ModelFolderError for what `load` would refuse, as weights that are not finite: nothing is written then.
+    """
+    target, contents = Path(folder), _contents(stored)
+    try:
+        _rebuilt(target, contents)
+    except ModelFolderError as problem:
+        raise ModelFolderError(f"not saved, as it could not be loaded again: {problem}") from problem
+    target.mkdir(parents=True, exist_ok=True)
+    replace_together(target, contents)
+    return target
+
+
+def load(folder: str | os.PathLike[str]) -> Stored:
+    """Read a model folder back, on the CPU. Raises a ModelFolderError when anything is missing, changed or unknown.
+
+    While another process saves into the folder, the earlier model or the new one is read; a save that was killed while it
+    moved its files is read from where they lie.
+    """
+    source = Path(folder)
+    for _ in range(ATTEMPTS):
+        before = state_of(source)
+        try:
+            return _rebuilt(source, read_files(source))
+        except ModelFolderError:
+            if state_of(source) == before:
+                raise
+        time.sleep(PAUSE)
+    raise ModelFolderError(f"{source} is being written again and again by another process: load it when that has ended")
+
+
+def weights_sha256(fitted: Fitted) -> str | None:
+    """SHA-256 of the network's tensors as they would be saved; None without a network."""
+    return None if fitted.network is None else sha256(_weights(fitted))
+
+
+# ---- to files ----------------------------------------------------------------------------------------------------------
+
+
+def _weights(fitted: Fitted) -> bytes:
     from safetensors.torch import save as tensors_to_bytes
 
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    fitted = stored.fitted
-    state = {} if fitted.network is None else {k: v.contiguous().cpu() for k, v in fitted.network.state_dict().items()}
-    described = {
-        "settings": asdict(fitted.settings),
-        "schema": asdict(fitted.schema),
-        "verdict": asdict(fitted.verdict),
+    state = {} if fitted.network is None else fitted.network.state_dict()
+    return tensors_to_bytes({name: tensor.contiguous().cpu() for name, tensor in state.items()})
+
+
+def _contents(stored: Stored) -> dict[str, bytes]:
+    """The bytes of each file."""
+    schema = asdict(stored.fitted.schema)
+    values = {
+        "settings": asdict(stored.fitted.settings),
+        "schema": schema,
+        "verdict": asdict(stored.fitted.verdict),
         "fit": asdict(stored.config),
         "read": asdict(stored.read),
     }
-    contents = dict(
-        zip(FILES, (tensors_to_bytes(state), to_json(described), to_json([f.as_dict() for f in stored.findings])), strict=True)
-    )
+    parts = (_weights(stored.fitted), to_json(values), to_json([finding.as_dict() for finding in stored.findings]))
+    contents = dict(zip(FILES, parts, strict=True))
     manifest = {
         "format": FORMAT,
         "tsattn": version("tsattn"),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "schema": asdict(fitted.schema),
-        "freq": fitted.schema.freq,
-        "cutoff": fitted.schema.cutoff,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "schema": schema,
+        "freq": schema["freq"],
+        "cutoff": schema["cutoff"],
+        "sha256": {name: sha256(content) for name, content in contents.items()},
     }
-    for name, content in {**contents, "manifest.json": to_json(manifest)}.items():
-        write_file(target / name, content)
-    return target
+    return {**contents, MANIFEST: sealed(manifest)}
 
 
-def load(folder: str | os.PathLike[str]) -> Stored:
-    """Read a model folder back, on the CPU. Raises a ModelFolderError when anything is missing, changed or unknown."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load as tensors_from_bytes
+# ---- from files --------------------------------------------------------------------------------------------------------
 
-    source = Path(folder)
-    manifest = _json(source, "manifest.json", _bytes(source, "manifest.json"))
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256", {}), dict):
-        raise ModelFolderError(f"{source / 'manifest.json'} is not the manifest of a model")
-    if manifest.get("format") != FORMAT:
-        raise ModelFolderError(
-            f"{source}: format {manifest.get('format')!r} is not known: tsattn {version('tsattn')} reads format {FORMAT}; "
-            "a newer model needs a newer tsattn"
-        )
-    contents = {name: _bytes(source, name) for name in FILES}
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != manifest.get("sha256", {}).get(name):
-            raise ModelFolderError(
-                f"{source / name} is not the file that was saved (its SHA-256 differs): save the model again"
-            )
-    described = _json(source, "config.json", contents["config.json"])
+
+def _rebuilt(folder: Path, contents: dict[str, bytes]) -> Stored:
+    """The model that the files hold, each checked against the manifest and against the others."""
+    manifest = manifest_of(folder / MANIFEST, contents[MANIFEST])
+    for name in FILES:
+        if sha256(contents[name]) != manifest.sha256[name]:
+            raise folder_error(folder / name, f"is not the file that was saved (its SHA-256 differs){MEND}")
+    complete = manifest.tsattn == version("tsattn")  # an older one may lack what has been added since
+    values, findings = (json_of(folder / name, contents[name]) for name in FILES[1:])
     try:
-        settings, schema = _settings(described["settings"]), Schema(**_tuples(described["schema"]))
-        config = _fit_config(described["fit"])
-        fitted = Fitted(schema, settings, verdict.from_dict(described["verdict"]))
-        if settings.architecture is not None:
-            network = build_network(settings, schema.num_features)
-            network.load_state_dict(tensors_from_bytes(contents["model.safetensors"]))
-            fitted = Fitted(schema, settings, fitted.verdict, network)
-        findings = [Finding(**finding) for finding in _json(source, "findings.json", contents["findings.json"])]
-        return Stored(fitted, config, ReadConfig(**described["read"]), findings)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as problem:
-        reason = " ".join(str(problem).split())[:300]
-        raise ModelFolderError(
-            f"{source}: the model cannot be rebuilt from its files; was it saved by another version of tsattn? Train again. "
-            f"({reason})"
+        found = described(values, complete=complete)
+        if (manifest.schema, manifest.freq, manifest.cutoff) != (values["schema"], found.schema.freq, found.schema.cutoff):
+            raise ValueError("the schema of the manifest is another one than that of config.json")
+        network = _network(found.settings, found.schema, contents[WEIGHTS])
+        fitted = Fitted(found.schema, found.settings, found.verdict, network)
+        return Stored(fitted, found.fit, found.read, findings_of(findings, complete=complete))
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as problem:
+        other = "" if complete else f"; tsattn {manifest.tsattn:.20} saved it, this is {version('tsattn')}: use that one, or"
+        raise folder_error(
+            folder, f"cannot be loaded, its files do not make a model ({str(problem)[:300]}){other or ':'} train again"
         ) from problem
 
 
-def to_json(value: Any) -> bytes:
-    """Indented JSON; NaN and infinity, which JSON lacks, become null."""
-    return (json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _network(settings: Settings, schema: Schema, content: bytes) -> Any:
+    """The network with these weights, None where none was trained. ValueError unless they are those of its settings."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as tensors_from_bytes
 
-
-def weights_sha256(fitted: Fitted) -> str | None:
-    """SHA-256 of the network's tensors as they would be saved; None without a network."""
-    from safetensors.torch import save as tensors_to_bytes
-
-    if fitted.network is None:
+    header = header_of(content)
+    if settings.architecture is None:
+        if header:
+            raise ValueError("there are weights, but no network was trained")
         return None
-    return hashlib.sha256(tensors_to_bytes({k: v.contiguous() for k, v in fitted.network.state_dict().items()})).hexdigest()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
-
-
-def _bytes(folder: Path, name: str) -> bytes:
+    expected = _shapes(settings, schema, len(header))
+    given = {name: (DTYPES.get(tensor.dtype), tensor.shape) for name, tensor in header.items()}
+    if expected != given:
+        names = sorted(name for name in {*expected, *given} if expected.get(name) != given.get(name))
+        raise ValueError(f"the weights do not fit the settings: {names[0]!r:.80} is not as they say")
     try:
-        return (folder / name).read_bytes()
-    except OSError as problem:
-        raise ModelFolderError(
-            f"{folder / name} cannot be read ({problem.strerror}): is {folder} a folder that tsattn saved?"
-        ) from None
+        tensors = tensors_from_bytes(content)
+    except SafetensorError as problem:
+        raise ValueError(f"the weights cannot be read: {problem}") from problem
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"the weights {name} are not all finite numbers")
+    network = build_network(settings, schema.num_features)
+    network.load_state_dict(tensors)
+    return network
 
 
-def _json(folder: Path, name: str, content: bytes) -> Any:
-    if len(content) > MAX_JSON_BYTES:
-        raise ModelFolderError(f"{folder / name} is larger than {MAX_JSON_BYTES // 1_000_000} MB")
-    try:
-        return json.loads(content)
-    except ValueError as problem:
-        raise ModelFolderError(f"{folder / name} is not valid JSON ({problem})") from None
+def _shapes(settings: Settings, schema: Schema, num_tensors: int) -> dict[str, Any]:
+    """(dtype, shape) of each tensor that a network of these settings has; nothing is allocated to find out."""
+    import torch
 
+    from tsattn.models import MODELS
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists of a JSON object as the tuples that the frozen dataclasses hold."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
-def _settings(values: dict[str, Any]) -> Settings:
-    model = values.get("model")
-    return Settings(**{**_tuples(values), "model": None if model is None else MODEL_CONFIGS[model["name"]](**model)})
-
-
-def _fit_config(values: dict[str, Any]) -> FitConfig:
-    model = MODEL_CONFIGS[values["model"]["name"]](**values["model"])
-    covariates = CovariatesConfig(**values.get("covariates", {}))
-    return FitConfig(**{**values, "model": model, "covariates": covariates, "trainer": TrainerConfig(**values["trainer"])})
+    assert settings.model is not None
+    num_layers = getattr(settings.model, "num_layers", None) or 0
+    if num_layers * LEAST_TENSORS > num_tensors:
+        raise ValueError(f"{num_layers} layers have more than {num_tensors} tensors")
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = MODELS[settings.model.name](
+            settings.model,
+            num_features=schema.num_features,
+            context_length=settings.context_length,
+            horizon=settings.horizon,
+            levels=list(settings.levels),
+        )
+    return {name: (str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in network.state_dict().items()}
