@@ -21,7 +21,7 @@ DROPOUT = ("model.dropout=0.2", "model.d_model=16")
 KILLED_AT_BATCH = """
 import os, signal, sys
 at = int(sys.argv.pop(1))
-from tsattn.training.fit import BatchStream
+from tsattn.training.stream import BatchStream
 original, calls = BatchStream.batch, [0]
 def batch(self, step):
     calls[0] += 1

@@ -21,7 +21,8 @@ from tsattn.training import checkpoint as module
 from tsattn.training import fit
 from tsattn.training.callbacks import TrainingError
 from tsattn.training.checkpoint import Checkpoint, fingerprint
-from tsattn.training.fit import BatchStream, Reporting, train
+from tsattn.training.fit import Reporting, train
+from tsattn.training.stream import BatchStream
 
 NUM_STEPS = 30
 

@@ -20,10 +20,11 @@ from tsattn.config import EncoderConfig, TrainerConfig
 from tsattn.data.panel import Panel
 from tsattn.data.windows import panel_tensors, windows_between
 from tsattn.fitted import Settings, build_network
-from tsattn.training import fit
 from tsattn.training.callbacks import BestWeights, TrainingError
-from tsattn.training.fit import BatchStream, Reporting, TrainData, train
+from tsattn.training.fit import Reporting, TrainData, Trained, train
+from tsattn.training.machine import own_random_state, resolve_device, threads_for
 from tsattn.training.module import PHASES, ForecastModule
+from tsattn.training.stream import BatchStream, chances_of, default_batch_size, validation_batches
 
 CONTEXT, HORIZON = 6, 2
 
@@ -80,7 +81,7 @@ def settings(**changes) -> TrainerConfig:
     return TrainerConfig(**{"accelerator": "cpu", "max_steps": 20, "validate_every": 5, "warmup_steps": 1, **changes})
 
 
-def run(model: nn.Module, data: TrainData, config: TrainerConfig | None = None, **options) -> fit.Trained:
+def run(model: nn.Module, data: TrainData, config: TrainerConfig | None = None, **options) -> Trained:
     return train(model, data, config or settings(), context_length=CONTEXT, horizon=HORIZON, seed=0, **options)
 
 
@@ -108,21 +109,21 @@ def drawn_series(windows, chances) -> np.ndarray:
 
 def test_sampling_by_series_draws_long_and_short_ones_alike():
     windows = windows_between(np.array([1, 5, 2, 0]), np.array([30, 4, 2, 8]))  # 30, 0, 1 and 9 windows
-    share = np.bincount(drawn_series(windows, fit.chances_of(windows, "series", None)), minlength=4) / 20_000
+    share = np.bincount(drawn_series(windows, chances_of(windows, "series", None)), minlength=4) / 20_000
     np.testing.assert_allclose(share, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.015)
 
 
 def test_weights_multiply_the_chance_of_a_series():
     windows = windows_between(np.array([1, 5, 2, 0]), np.array([30, 4, 2, 8]))
     weights = np.array([1.0, 9.0, 4.0, 2.0])
-    by_window = np.bincount(drawn_series(windows, fit.chances_of(windows, "window", weights)), minlength=4) / 20_000
+    by_window = np.bincount(drawn_series(windows, chances_of(windows, "window", weights)), minlength=4) / 20_000
     np.testing.assert_allclose(by_window, np.array([30, 0, 4, 18]) / 52, atol=0.015)
-    by_series = np.bincount(drawn_series(windows, fit.chances_of(windows, "series", weights)), minlength=4) / 20_000
+    by_series = np.bincount(drawn_series(windows, chances_of(windows, "series", weights)), minlength=4) / 20_000
     np.testing.assert_allclose(by_series, np.array([1, 0, 4, 2]) / 7, atol=0.015)
-    stream = BatchStream(windows, 500, 0, fit.chances_of(windows, "series", weights))
+    stream = BatchStream(windows, 500, 0, chances_of(windows, "series", weights))
     series, cut = stream.batch(3)
     assert set(cut[series == 3].tolist()) == set(range(9))
-    assert fit.chances_of(windows, "window", None) is None
+    assert chances_of(windows, "window", None) is None
 
 
 def test_windows_are_drawn_uniformly_over_long_and_short_series():
@@ -140,7 +141,7 @@ def test_windows_are_drawn_uniformly_over_long_and_short_series():
 
 @pytest.mark.parametrize(("windows", "size"), [(1, 16), (100, 16), (256, 32), (1024, 128), (10**6, 128)])
 def test_the_default_batch_is_an_eighth_of_the_windows_within_bounds(windows, size):
-    assert fit.default_batch_size(windows) == size
+    assert default_batch_size(windows) == size
 
 
 # ---- what is learned and kept ------------------------------------------------------------------------------------------
@@ -177,13 +178,12 @@ def test_early_stopping_keeps_the_averaged_weights_with_the_lowest_validation_lo
     assert not model.training
 
 
-def test_a_validation_loss_is_the_mean_over_all_windows_of_all_batches(monkeypatch):
-    monkeypatch.setattr(fit, "VALIDATION_BATCH", 2)
+def test_a_validation_loss_is_the_mean_over_all_windows_of_all_batches():
     panel = panel_of([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0, 0.0, 0.0, 9.0, 0.0, 0.0])
     windows = [(0, 1), (0, 2), (0, 4), (1, 2), (1, 3)]  # batches of 2, 2 and 1
     data = data_of(panel, validation=windows)
     module = module_of(Constant(2.0), data)
-    batches = fit.validation_batches(*data.validation)
+    batches = validation_batches(*data.validation, 2)
     look = BestWeights(batches, data.validation_end, every=1, patience=1)
     look.average = [torch.tensor([1.5])]
     with torch.no_grad():
@@ -196,11 +196,10 @@ def test_a_validation_loss_is_the_mean_over_all_windows_of_all_batches(monkeypat
     assert module.model.training
 
 
-def test_a_validation_loss_weighs_each_observed_value_the_same(monkeypatch):
-    monkeypatch.setattr(fit, "VALIDATION_BATCH", 2)
+def test_a_validation_loss_weighs_each_observed_value_the_same():
     panel = panel_of([1.0, np.nan, 3.0, 4.0, 7.0, np.nan, np.nan, np.nan])
     data = data_of(panel, validation=[(0, 1), (0, 2), (0, 3), (0, 5), (0, 6)])  # 1 + 2, 2 + 0 and 0 values observed
-    look = BestWeights(fit.validation_batches(*data.validation), data.validation_end, every=1, patience=1)
+    look = BestWeights(validation_batches(*data.validation, 2), data.validation_end, every=1, patience=1)
     look.average = [torch.tensor([0.0])]
     with torch.no_grad():
         found = look.validate(module_of(Constant(), data))
@@ -224,7 +223,7 @@ def test_without_a_value_to_validate_by_training_runs_for_a_third_of_the_steps_a
 def test_validation_windows_go_to_the_device_once(monkeypatch):
     data = data_of(panel_of([5.0] * 30), validation=[(0, 20), (0, 22)])
     trainer = object.__new__(pl.Trainer)
-    look = BestWeights(fit.validation_batches(*data.validation), data.validation_end, every=1, patience=1)
+    look = BestWeights(validation_batches(*data.validation), data.validation_end, every=1, patience=1)
     module = module_of(Constant(), data)
     look.on_train_start(trainer, module)
     monkeypatch.setattr(torch.Tensor, "to", None)
@@ -458,7 +457,7 @@ DEVICES = [
 def test_device_and_precision_follow_from_settings_and_machine(monkeypatch, accelerator, precision, machine, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: machine[0])
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: machine[1] or including_emulation)
-    assert fit.resolve_device(TrainerConfig(accelerator=accelerator, precision=precision)) == expected
+    assert resolve_device(TrainerConfig(accelerator=accelerator, precision=precision)) == expected
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -470,7 +469,7 @@ def test_only_the_generators_in_use_are_seeded_and_put_back(monkeypatch, gpu):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", None)
     before = torch.get_rng_state(), torch.cuda.default_generators[1].get_state()
-    with fit.own_random_state(7, gpu=gpu):
+    with own_random_state(7, gpu=gpu):
         drawn = torch.rand(3)
     assert forked == [[0] if gpu else []]
     assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(7)))
@@ -482,7 +481,7 @@ def test_only_the_generators_in_use_are_seeded_and_put_back(monkeypatch, gpu):
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="trainer=gpu: this machine shows no CUDA device to torch; use trainer=auto"):
-        fit.resolve_device(TrainerConfig(accelerator="gpu"))
+        resolve_device(TrainerConfig(accelerator="gpu"))
 
 
 def test_the_panel_and_the_finite_flag_live_on_the_device_of_the_module():
@@ -497,10 +496,10 @@ def test_a_small_model_is_trained_on_one_thread_and_the_number_of_threads_is_put
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with fit.threads_for(torch.nn.Linear(10, 10)):
+        with threads_for(torch.nn.Linear(10, 10)):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with fit.threads_for(torch.nn.Linear(1000, 1000)):
+        with threads_for(torch.nn.Linear(1000, 1000)):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

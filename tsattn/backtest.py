@@ -14,7 +14,8 @@ def main(config: BacktestConfig) -> None:
     check_table_path(config.output, [data])
     from tsattn.evaluation import backtest
     from tsattn.forecaster import fit_config_of, to_rows
-    from tsattn.training.fit import Reporting, make_console, resolve_device
+    from tsattn.training.fit import Reporting, make_console
+    from tsattn.training.machine import resolve_device
 
     resolve_device(config.trainer)
     console = make_console()

@@ -44,7 +44,8 @@ CHECKPOINTS = "checkpoints"
 def main(config: TrainConfig) -> None:
     """Train into the run folder. A run of a multirun that is there already is taken as it is."""
     data = table_of(config)
-    from tsattn.training.fit import make_console, resolve_device
+    from tsattn.training.fit import make_console
+    from tsattn.training.machine import resolve_device
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder, console = run_folder(config), make_console()

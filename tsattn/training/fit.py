@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import gc
-import itertools
-import logging
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +11,32 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from tsattn.config import TrainerConfig
-from tsattn.data.windows import DateWindows, PanelTensors, Windows, gather
-from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, TrainingError, seed_generators, set_weights
+from tsattn.data.windows import DateWindows, PanelTensors, Windows
+from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, TrainingError, set_weights
 from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
+from tsattn.training.machine import (
+    is_out_of_memory,
+    make_logger,
+    own_random_state,
+    quiet_lightning,
+    resolve_device,
+    threads_for,
+)
 from tsattn.training.module import ForecastModule
-
-VALIDATION_BATCH = 512
-SMALL_MODEL = 250_000  # parameters
+from tsattn.training.stream import (
+    VALIDATION_BATCH,
+    BatchStream,
+    any_target,
+    as_is,
+    chances_of,
+    default_batch_size,
+    validation_batches,
+)
 
 
 class Trained(NamedTuple):
@@ -39,55 +47,6 @@ class Trained(NamedTuple):
     history: list[tuple[int, float]]  # (step, validation loss)
     seconds: dict[str, float]  # per phase, and "total"
     note: str = ""  # what a user should know about how it went, as a sentence
-
-
-class BatchStream(IterableDataset):
-    """Batches of windows; batch k is a function of (seed, k) alone.
-
-    Windows are drawn uniformly, or, with `chances` [S] that add up to 1, first the series and then one of its windows.
-    """
-
-    start, parts = 0, 1  # the step to begin with, and into how many parts each batch is cut
-
-    def __init__(self, windows: Windows | DateWindows, batch_size: int, seed: int, chances: np.ndarray | None = None) -> None:
-        self.windows, self.batch_size, self.seed, self.chances = windows, batch_size, seed, chances
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        generator = np.random.default_rng([self.seed, step])
-        if self.chances is None:
-            number = generator.integers(self.windows.total, size=self.batch_size)
-        else:
-            series = generator.choice(len(self.chances), size=self.batch_size, p=self.chances)
-            cumulative = self.windows.cumulative  # pyright: ignore[reportAttributeAccessIssue]
-            number = generator.integers(cumulative[series], cumulative[series + 1])
-        series, cut = self.windows.locate(number)
-        return torch.from_numpy(series), torch.from_numpy(cut)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for step in itertools.count(self.start):
-            yield from zip(*(part.tensor_split(self.parts) for part in self.batch(step)), strict=True)
-
-
-def chances_of(windows: Windows | DateWindows, sampling: str, weights: np.ndarray | None) -> np.ndarray | None:
-    """The chance of each series [S], proportional to its weight and, with sampling=window, its number of windows.
-
-    None: all windows alike. A series without a window is never drawn.
-    """
-    if isinstance(windows, DateWindows) or (sampling == "window" and weights is None):
-        return None
-    count = np.diff(windows.cumulative)
-    share = np.where(count > 0, 1.0 if weights is None else weights, 0.0) * (count if sampling == "window" else 1)
-    return share / share.sum()
-
-
-def as_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The batch untouched: the stream already gives tensors."""
-    return batch
-
-
-def default_batch_size(num_windows: int) -> int:
-    """A power of two, about an eighth of the windows, 16 at least and 128 at most."""
-    return int(2 ** np.clip(np.round(np.log2(max(num_windows, 1) / 8)), 4, 7))
 
 
 class TrainData(NamedTuple):
@@ -153,7 +112,8 @@ def train(
     held_out, note = None, ""
     if data.validation is not None and not steps:
         held_out = data.validation
-        if not any_target(data, validation_batches(*held_out), context_length, horizon):
+        panel = data.panel if data.validation_end is None else data.panel._replace(end=data.validation_end)
+        if not any_target(panel, validation_batches(*held_out), context_length, horizon):
             held_out, steps = None, max(config.max_steps // 3, 1)
             note = f"{name}: the validation rows hold no value, so training cannot stop by them: it runs for {steps} steps"
             reporting.say(f"! {note}")
@@ -224,11 +184,6 @@ def run_within_memory(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
             torch.cuda.empty_cache()
 
 
-def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether the memory of a GPU or of the machine was not enough; torch tells of the latter in words alone."""
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(problem)
-
-
 def run_once(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
     """Train, from the checkpoint where there is one, and return the best weights and how they came about."""
     config, reporting = run.config, run.reporting
@@ -277,50 +232,6 @@ def run_once(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def validation_batches(series: np.ndarray, cut: np.ndarray, size: int | None = None) -> list[tuple[Tensor, Tensor]]:
-    """The windows in batches; the last one may be smaller and counts by its size."""
-    parts = (torch.from_numpy(numbers).split(size or VALIDATION_BATCH) for numbers in (series, cut))
-    return list(zip(*parts, strict=True))
-
-
-def any_target(data: TrainData, batches: list[tuple[Tensor, Tensor]], context_length: int, horizon: int) -> bool:
-    """Whether any target of these windows is observed."""
-    panel = data.panel if data.validation_end is None else data.panel._replace(end=data.validation_end)
-    batches = [batch for batch in batches if len(batch[0])]
-    lengths = {"context_length": context_length, "horizon": horizon}
-    return any(bool(gather(panel, *batch, **lengths).target_observed.any()) for batch in batches)
-
-
-@contextmanager
-def own_random_state(seed: int, *, gpu: bool) -> Iterator[None]:
-    """Seeded generators of the CPU and, with `gpu`, of the first GPU, the one that trains; the caller's states come back."""
-    devices = [0] if gpu else []
-    with torch.random.fork_rng(devices=devices):
-        seed_generators(seed, gpu=gpu)
-        yield
-
-
-def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
-    """Lightning's accelerator and precision, from the config and what the machine can do."""
-    if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ValueError("trainer=gpu: this machine shows no CUDA device to torch; use trainer=auto or trainer=cpu")
-    gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
-    half = config.precision == "bf16" or (
-        config.precision == "auto" and gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
-
-
-def make_logger(kind: str, path: Path | None) -> Logger | bool:
-    """TensorBoard events in the folder `path`, where they are wanted. Rows of a CSV file are written by `Log`."""
-    if path is None or kind != "tensorboard":
-        return False
-    try:
-        return TensorBoardLogger(path.parent, name=path.name, version="")
-    except ModuleNotFoundError as missing:
-        raise ValueError("trainer.logger=tensorboard needs a package: pip install 'tsattn[tensorboard]'") from missing
-
-
 def non_finite_message(stream: BatchStream, step: int, ids: tuple[str, ...], config: TrainerConfig) -> str:
     """Which step failed, on which series, and what to try."""
     series = np.unique(stream.batch(step)[0].numpy())
@@ -330,36 +241,3 @@ def non_finite_message(stream: BatchStream, step: int, ids: tuple[str, ...], con
         f"training stopped: loss or gradient is not finite in step {step}, whose batch holds series {names}{more}; "
         f"no weights from after it are kept. Try a smaller trainer.learning_rate (now {config.learning_rate:g})"
     )
-
-
-@contextmanager
-def threads_for(model: nn.Module) -> Iterator[None]:
-    """One thread for a small model, as many as torch has for a larger one; the caller's number is put back.
-
-    A step of a small model takes milliseconds: more threads hardly shorten it, and on a machine whose other cores are busy they
-    wait for each other at every operation (measured: 13 s became more than 100 s).
-    """
-    before = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's tips and the warnings that do not apply: there are no worker processes and none are wanted."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-            warnings.filterwarnings("ignore", message=".*(num_workers|isinstance.treespec|LeafSpec|GPU available).*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,87 @@
+"""What training asks of the machine: device and precision, threads, random state, memory; and Lightning kept quiet."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from torch import nn
+
+from tsattn.config import TrainerConfig
+from tsattn.training.callbacks import seed_generators
+
+SMALL_MODEL = 250_000  # parameters
+
+
+def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
+    """Lightning's accelerator and precision, from the config and what the machine can do."""
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ValueError("trainer=gpu: this machine shows no CUDA device to torch; use trainer=auto or trainer=cpu")
+    gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
+    half = config.precision == "bf16" or (
+        config.precision == "auto" and gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+    return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
+
+
+@contextmanager
+def own_random_state(seed: int, *, gpu: bool) -> Iterator[None]:
+    """Seeded generators of the CPU and, with `gpu`, of the first GPU, the one that trains; the caller's states come back."""
+    devices = [0] if gpu else []
+    with torch.random.fork_rng(devices=devices):
+        seed_generators(seed, gpu=gpu)
+        yield
+
+
+@contextmanager
+def threads_for(model: nn.Module) -> Iterator[None]:
+    """One thread for a small model, as many as torch has for a larger one; the caller's number is put back.
+
+    A step of a small model takes milliseconds: more threads hardly shorten it, and on a machine whose other cores are busy they
+    wait for each other at every operation (measured: 13 s became more than 100 s).
+    """
+    before = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether the memory of a GPU or of the machine was not enough; torch tells of the latter in words alone."""
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(problem)
+
+
+def make_logger(kind: str, path: Path | None) -> Logger | bool:
+    """TensorBoard events in the folder `path`, where they are wanted. Rows of a CSV file are written by `Log`."""
+    if path is None or kind != "tensorboard":
+        return False
+    try:
+        return TensorBoardLogger(path.parent, name=path.name, version="")
+    except ModuleNotFoundError as missing:
+        raise ValueError("trainer.logger=tensorboard needs a package: pip install 'tsattn[tensorboard]'") from missing
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's tips and the warnings that do not apply: there are no worker processes and none are wanted."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            warnings.filterwarnings("ignore", message=".*(num_workers|isinstance.treespec|LeafSpec|GPU available).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
