@@ -1,4 +1,4 @@
-"""What every architecture promises, whatever is inside: one output per step, nothing from what is missing, units followed."""
+"""Each architecture beside its equations; what all of them promise is in test_contract.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tsattn import Forecaster
 from tsattn.config import (
@@ -16,7 +15,6 @@ from tsattn.config import (
     HEADS,
     MODEL_CONFIGS,
     POSITIONS_OF,
-    SCALINGS,
     UNORDERED,
     EncoderDecoderConfig,
     InvertedConfig,
@@ -24,6 +22,7 @@ from tsattn.config import (
     LSTMConfig,
 )
 from tsattn.models import MODELS
+from tsattn.testing import check_model
 
 LEVELS = [0.1, 0.5, 0.9]
 KINDS = [head for head in HEADS if head != "auto"]
@@ -87,143 +86,9 @@ def differs(one, other):
 # ---- every architecture ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("length", "horizon"), [(1, 1), (5, 3), (32, 16)])
-def test_every_head_gives_one_output_per_step_and_variate(name, kind, length, horizon):
-    model = build(name, num_features=FEATURES, head=kind, length=length, horizon=horizon)
-    context, observed, features = window(num_windows=2, length=length, horizon=horizon, num_variates=3)
-    raw = raw_outputs(model, context, observed, features, horizon)
-    assert raw.shape == (2, horizon, 3, NUM_RAW[kind])
-    quantiles = forecast(model, context, observed, features, horizon)
-    assert quantiles.shape == (2, horizon, 3, 3)
-    assert quantiles.isfinite().all()
-    assert (quantiles.diff(dim=-1) >= 0).all()
-    assert raw_outputs(model, context, observed, features, 1).shape[1] == 1
-
-
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("scaling", SCALINGS)
-def test_forecasts_of_degenerate_contexts_are_finite(name, scaling):
-    steps = torch.arange(10.0)
-    rows = [steps * 0 + 5, steps * 0, steps * 0 - 3, 1e9 + 128 * steps, 1e30 * steps, 1e-30 * steps, steps, steps]
-    context = torch.stack(rows)[..., None]
-    observed = torch.ones_like(context, dtype=torch.bool)
-    observed[-1] = False
-    observed[-2, 1::2] = False
-    model = build(name, scaling=scaling, length=10)
-    assert forecast(model, context.where(observed, torch.nan), observed).isfinite().all()
-
-
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("stored", [1e30, float("nan"), float("inf")])
-def test_the_number_stored_for_a_missing_value_has_no_influence(name, stored):
-    model = build(name)
-    context, observed, _ = window(num_variates=2)
-    expected = raw_outputs(model, context, observed)
-    assert not observed.all()
-    assert torch.equal(raw_outputs(model, context.where(observed, stored), observed), expected)
-    assert differs(raw_outputs(model, context, torch.ones_like(observed)), expected)
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_batch_mates_have_no_influence_and_their_order_only_permutes(name):
-    model = build(name, num_features=FEATURES)
-    context, observed, features = window(num_windows=4)
-    expected = raw_outputs(model, context, observed, features)
-    order = torch.tensor([2, 0, 3, 1])
-    assert_same(raw_outputs(model, context[order], observed[order], features[order]), expected[order])
-    for b in range(4):
-        assert_same(raw_outputs(model, context[b, None], observed[b, None], features[b, None]), expected[b, None])
-    other = context.clone()
-    other[1:] = 1e9
-    assert_same(raw_outputs(model, other, observed, features)[:1], expected[:1])
-    assert differs(expected[0], expected[1])
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_variates_are_forecast_alone_unless_the_architecture_reads_them_together(name):
-    model = build(name, num_features=FEATURES)
-    context, observed, features = window(num_variates=3)
-    together = raw_outputs(model, context, observed, features)
-    alone = [raw_outputs(model, context[..., v, None], observed[..., v, None], features)[:, :, 0] for v in range(3)]
-    if SMALL[name].together:
-        assert differs(together, torch.stack(alone, dim=2))
-    else:
-        assert_same(together, torch.stack(alone, dim=2))
-
-
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("kind", ["quantile", "point"])
-@pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize(("factor", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1000.0)])
-def test_forecasts_follow_the_unit_and_the_origin_of_the_values(name, kind, scaling, factor, shift):
-    model = build(name, head=kind, scaling=scaling, num_features=FEATURES)
-    context, observed, features = window()
-    expected = factor * forecast(model, context, observed, features) + shift
-    result = forecast(model, factor * context + shift, observed, features)
-    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-3 * factor)  # spreads are about 5
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_features_of_the_future_change_the_forecast_and_are_needed_where_they_were_learned_from(name):
-    model = build(name, num_features=FEATURES)
-    context, observed, features = window()
-    changed = features.clone()
-    changed[:, -1] += 3.0
-    expected = raw_outputs(model, context, observed, features)
-    assert differs(raw_outputs(model, context, observed, changed)[:, -1], expected[:, -1])
-    with pytest.raises(ValueError, match=r"trained with .*features and needs them"):
-        raw_outputs(model, context, observed)
-
-
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_reaches_every_parameter(name, kind):
-    model = build(name, head=kind, num_features=FEATURES).train()
-    context, observed, features = window(num_windows=8)
-    target = torch.arange(8.0 * HORIZON).view(8, HORIZON, 1)
-    known = torch.ones_like(target, dtype=torch.bool)
-    if hasattr(model, "forward_training"):
-        raw, scale = model.forward_training(context, observed, features, target, known)
-    else:
-        raw, scale = model(context, observed, features, HORIZON)
-    model.head.loss(raw, target, known, scale).backward()
-    for part, parameter in model.named_parameters():
-        assert parameter.grad is not None, part
-        assert parameter.grad.isfinite().all(), part
-        assert (parameter.grad != 0).any(), part
-
-
-class NoWaiting(TorchDispatchMode):
-    """Refuses what makes a GPU wait for the host or the host for the GPU: numbers read back, and tensors made from numbers."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert str(func) not in ("aten._local_scalar_dense.default", "aten.lift_fresh.default"), func
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_a_forward_pass_never_waits_for_the_device(name):
-    model = build(name, num_features=FEATURES)
-    context, observed, features = window()
-    with NoWaiting(), torch.no_grad():
-        model(context, observed, features, HORIZON)
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_precision_is_single_under_autocast_and_whatever_the_caller_s_default(name):
-    context, observed, features = window()
-    model = build(name, num_features=FEATURES)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert raw_outputs(model, context, observed, features).dtype == torch.float32
-    torch.set_default_dtype(torch.float64)
-    try:
-        other = build(name, num_features=FEATURES)
-        assert {part.dtype for part in other.parameters()} == {torch.float32}
-        assert torch.equal(raw_outputs(other, context, observed, features), raw_outputs(model, context, observed, features))
-    finally:
-        torch.set_default_dtype(torch.float32)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "nlinear"])  # tests/test_contract.py checks the defaults
+def test_a_small_one_keeps_what_every_architecture_promises(name):
+    check_model(SMALL[name].name, config=SMALL[name])
 
 
 @pytest.mark.parametrize("name", SMALL)
