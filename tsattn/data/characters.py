@@ -29,8 +29,9 @@ def plain_number(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """The text in composed form with 0-9 for the digits of any script, unseen marks and blanks around it removed."""
-    return unicodedata.normalize("NFC", "".join(_plain(sign) for sign in text if sign not in UNSEEN)).strip()
+    """The text in composed form with plain digits, hyphens and blanks, unseen marks and blanks around it removed."""
+    text = unicodedata.normalize("NFC", "".join(_plain(sign) for sign in text if sign not in UNSEEN))
+    return re.sub(r"\s", " ", re.sub("[\u2010-\u2013]", "-", text)).strip()
 
 
 def has_unseen(text: str) -> bool:

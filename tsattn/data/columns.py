@@ -183,6 +183,7 @@ def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Fin
     if not isinstance(column, pa.Array) or times.has_clock(column):
         return [name]
     clocks = [other for other in free if isinstance(other_column := columns[other], pa.Array) and _is_clock(other_column)]
+    clocks = [other for other in clocks if other != name]  # 13.01.23 could be a time of day as well
     if not clocks:
         return [name]
     if len(clocks) > 1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -156,20 +158,29 @@ def _report_near_doubles(texts: list[str], name: str, findings: list[Finding]) -
     plain: dict[str, str] = {}
     pairs = []
     for text in texts:
-        key = " ".join(unicodedata.normalize("NFKC", without_unseen(text)).casefold().split())
+        key = _same(text)
         if key in plain:
             pairs.append((plain[key], text))
         plain[key] = text
     if pairs:
         example = f"{pairs[0][0]!r} and {pairs[0][1]!r}"
-        message = (
-            f"{len(pairs)} ids in {name} differ only in case, blanks, unseen marks or the coding of accents, e.g. {example}"
-        )
+        how = "only in case, blanks, unseen marks, accents or how a number is written"
+        message = f"{len(pairs)} ids in {name} differ {how}, e.g. {example}"
         findings.append(Finding("columns", message, "", "warning", {"pairs": [list(pair) for pair in pairs[:5]]}))
     unseen = [text for text in texts if has_unseen(text)]
     if unseen:
         message = f"{len(unseen)} ids in {name} hold marks that nobody sees, e.g. {unseen[0]!r}; they were kept"
         findings.append(Finding("columns", message, "", "warning"))
+
+
+def _same(text: str) -> str:
+    """What ids have in common that a reader would take for the same."""
+    text = " ".join(unicodedata.normalize("NFKC", without_unseen(text)).casefold().split())
+    number = re.fullmatch(r"\d{1,20}(\.\d{1,5})?(e\+?\d)?", text)
+    if number is None:
+        return text
+    digits = f"{Decimal(text):f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def notation(loaded: Loaded, names: list[str], config: ReadConfig) -> Marks:

@@ -44,9 +44,10 @@ def read_digits(values: np.ndarray, name: str) -> Reading:
         day = EXCEL_DAY_0 + np.timedelta64(low, "D")
         note = f"{name} stays whole numbers such as {low}; if these are days as a spreadsheet counts them ({low} is {day}), "
         return Reading(values, note + "format the column as dates and export it again", "", "warning")
-    if _short_dates(values).all() and not counter:
-        note = f"{name} stays whole numbers such as {low}, which may be dates with a two-digit year"
-        return Reading(values, note, "read.date_format=%y%m%d", "warning")
+    for order, good in (("%y%m%d", _short_dates(values)), ("%Y%j", _days_of_year(values))):
+        if good.all() and not counter:
+            note = f"{name} stays whole numbers such as {low}, which may be dates"
+            return Reading(values, note, f"read.date_format={order}", "warning")
     return Reading(values)
 
 
@@ -135,6 +136,7 @@ def _refuse_other_orders(values: np.ndarray, name: str) -> None:
     }
     if not _even(values):
         orders["%y%m%d"] = _short_dates(values)
+        orders["%Y%j"] = _days_of_year(values)
     possible = [order for order, good in orders.items() if good.all()]
     if possible:
         settings = " or ".join(f"read.date_format={order}" for order in possible)
@@ -145,6 +147,12 @@ def _short_dates(values: np.ndarray) -> np.ndarray:
     """Which numbers of six digits are dates with a two-digit year."""
     in_range = (values >= 100_000) & (values <= 999_999)
     return in_range & forms.valid_date(forms.century(values // 10000), values // 100 % 100, values % 100)
+
+
+def _days_of_year(values: np.ndarray) -> np.ndarray:
+    """Which numbers are a year and the day in it, as 2024366."""
+    year, day = values // 1000, values % 1000
+    return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
 
 
 def _short_days(values: np.ndarray) -> np.ndarray:

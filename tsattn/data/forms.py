@@ -28,6 +28,7 @@ FORMS = {
     "month year": r"^" + NAMED + r"(?: de| of)?[- /.,]*(?P<year>\d{4})$",
     "month-yy": r"^" + NAMED + r"-(?P<year>\d{2})$",
     "year month": r"^(?P<year>\d{4})[- /.,]*" + NAMED + "$",
+    "quarter in words year": r"^(?P<quarter>[1-4])(?:Q|\.? ?[Qq]uartal)[- /]?(?P<year>\d{4})$",
     "day month year": r"^" + NUMBERED + r"[. -]+(?:de |of )?" + NAMED + r"(?: de)?[ ,-]*(?P<year>\d{4}|\d{2})" + CLOCK,
     "month day year": r"^" + NAMED + " +" + NUMBERED + r",? +(?P<year>\d{4})" + CLOCK,
     "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
@@ -62,6 +63,7 @@ WEEKDAYS = (  # what is a month as well (mar) is left out
 WEEKDAY_NAMES = {name: i for i, names in enumerate(WEEKDAYS) for name in names.split()}
 WEEKDAY = re.compile(r"([A-Za-zÀ-ÿ]{2,10})[.,]{0,2} +(?=[A-Za-zÀ-ÿ\d])")
 WEEK_WORDS = frozenset(("week", "weeks", "wk", "yearweek", "kw", "woche", "semaine", "semana", "settimana"))
+EAST_ASIAN = re.compile(r"(\d{4})年 ?(\d{1,2})月 ?(?:(\d{1,2})日)?")
 CLOCK_ONLY = r"^\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$"
 # plain numbers, and times of day such as 18.00.00 that could pass for day.month.year
 NO_DATE = r"\d+|\d{1,2}\.\d{4}|\d{4}\.\d{1,2}|00?[.]\d\d[.]\d\d|\d{1,2}[.]00[.]\d\d"
@@ -90,8 +92,14 @@ FIRST_YEAR, LAST_YEAR = 1678, 2261
 
 def tidy(text: str) -> str:
     """A written time without what only stands around it: blanks, line ends, unseen marks, one pair of brackets."""
-    text = text.strip() if text.isascii() else plain_text(text)
+    text = text.strip() if text.isascii() else _west(plain_text(text))
     return text[1:-1].strip() if text[:1] == "[" and text[-1:] == "]" and any(map(str.isdigit, text)) else text
+
+
+def _west(text: str) -> str:
+    """A date with the signs of East Asia for year, month and day with hyphens in their place."""
+    found = EAST_ASIAN.match(text)
+    return text if found is None else "-".join(filter(None, found.groups())) + text[found.end() :]
 
 
 def split_weekday(text: str) -> tuple[int, str]:
@@ -178,6 +186,17 @@ def monday(year: int, week: int) -> dt.date | None:
         return dt.date.fromisocalendar(year, week, 1)
     except ValueError:
         return None
+
+
+def words(name: str) -> set[str]:
+    """The words of a column's name in lower case."""
+    return set(re.split(r"[^a-z]+", name.lower()))
+
+
+def possible_offset(cell: str) -> bool:
+    """Whether a UTC offset is one that some zone has: 14 hours at most."""
+    minutes = offset_minutes(cell)
+    return abs(minutes) <= 14 * 60 and minutes % 15 == 0
 
 
 def century(short: np.ndarray) -> np.ndarray:

@@ -103,6 +103,7 @@ def share_of_numbers(column: pa.Array) -> float:
 
 def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, where: str) -> Marks:
     """The decimal sign and thousands separator that the numeric columns of one file show; `DataError` when ambiguous."""
+    _check_settings(config)
     columns = {name: plain(column) for name, column in columns.items()}
     given = config.decimal is not None and config.thousands is not None
     seen = set() if given else _evidence(columns)
@@ -128,12 +129,27 @@ def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, whe
             f"{where}: numbers such as {_example(columns, ',')} may be thousands or decimals: "
             "set read.thousands=, (1,234 is 1234) or read.decimal=, (1,234 is 1.234)"
         )
-    if sep == ";" and "either." in seen and "decimal." not in seen:
+    if "either." in seen and "decimal." not in seen and (sep == ";" or _only_small_whole(columns)):
         raise DataError(
             f"{where}: numbers such as {_example(columns, '.')} may be thousands or decimals: "
             "set read.thousands=. (1.234 is 1234) or read.decimal=. (1.234 stays 1.234)"
         )
     return Marks(".", group)
+
+
+def _check_settings(config: ReadConfig) -> None:
+    decimal, thousands = config.decimal, config.thousands
+    if decimal is not None and decimal not in (".", ","):
+        raise DataError(f"read.decimal={decimal} must be . or ,")
+    if thousands is not None and (len(thousands) != 1 or thousands.isalnum() or thousands in f"+-{decimal or ''}"):
+        raise DataError(f"read.thousands={thousands} must be a single sign such as , . ' or a blank, other than read.decimal")
+
+
+def _only_small_whole(columns: dict[str, pa.Array]) -> bool:
+    """Whether a column has whole numbers below 1000 and none above beside 1.234, as where a point parts thousands."""
+    patterns = (r"^[+-]?[1-9]\d{0,2}\.\d{3}$", r"^[+-]?[1-9]\d{0,2}$", r"^[+-]?[1-9]\d{3,}$")
+    found = ([pc.any(pc.match_substring_regex(column, pattern)).as_py() for pattern in patterns] for column in columns.values())
+    return [True, True, False] in list(found)
 
 
 def _evidence(columns: dict[str, pa.Array]) -> set[str]:

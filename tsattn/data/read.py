@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import convert, describe, forms, times
+from tsattn.data import convert, describe, forms, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -279,7 +279,7 @@ def _placed(parsed: times.Times, ids: np.ndarray, config: ReadConfig) -> pd.Seri
         return parsed.stamps
     if parsed.stamps.dtype == "int64":
         raise DataError(f"read.tz={config.tz} needs dates, but the time is made of whole numbers")
-    return times.to_zone(parsed.stamps, config.tz, None if config.count_per else ids, parsed.date_only)
+    return zones.to_zone(parsed.stamps, config.tz, None if config.count_per else ids, parsed.date_only)
 
 
 def _ids_of_files(loaded: Loaded, parsed: times.Times | None) -> np.ndarray | None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from tsattn.data import calendar, forms
+from tsattn.data import calendar, doubts, forms
 from tsattn.data.digits import read_digits
 from tsattn.data.findings import DataError, Finding
 
@@ -77,7 +77,7 @@ def parse_numbers(values: np.ndarray, name: str) -> Times:
     reading = read_digits(values, name)
     if len(reading.bad):
         return Times(pd.Series(values), reading.bad, reading.reason, [], False)
-    findings = [_time_note(reading.note, reading.override, reading.level)] if reading.note else []
+    findings = [doubts.time_note(reading.note, reading.override, reading.level)] if reading.note else []
     if reading.stamps.dtype.kind != "M":
         return _times(pd.Series(reading.stamps.astype(np.int64)), findings)
     index = pd.DatetimeIndex(reading.stamps)
@@ -93,10 +93,6 @@ def years_as_dates(parsed: Times) -> Times:
     return parsed._replace(stamps=pd.Series(forms.assemble(year, np.ones_like(year), np.ones_like(year))), date_only=True)
 
 
-def _time_note(message: str, override: str, level: str = "info") -> Finding:
-    return Finding("time", message, override, level)
-
-
 def _times(stamps: pd.Series, findings: list[Finding] | None = None, date_only: bool = False) -> Times:
     return Times(stamps, np.zeros(0, dtype=np.int64), "", findings or [], date_only)
 
@@ -107,10 +103,15 @@ def _failed(texts: pa.Array, bad: np.ndarray, reason: str) -> Times:
 
 def _by_format(texts: pa.Array, date_format: str) -> Times:
     cells = pd.Series(texts.to_pylist(), dtype=object)
+    if not re.search(r"%[yYGcDFx]", date_format):
+        raise DataError(f"read.date_format={date_format} has no year: it needs %Y (2024), %y (24) or %G (of weeks)")
     try:
         stamps = pd.to_datetime(cells, format=date_format, errors="coerce", utc="%z" in date_format)
     except ValueError as error:
         raise DataError(f"read.date_format={date_format} is no date format: {error}") from error
+    outside = (stamps.dt.year < FIRST_YEAR) | (stamps.dt.year > LAST_YEAR)
+    if outside.any():
+        return _failed(texts, outside.to_numpy(), f"is not a possible date: years go from {FIRST_YEAR} to {LAST_YEAR}")
     bad = stamps.isna().to_numpy()
     if bad.any():
         return _failed(texts, bad, f"is not of the form read.date_format={date_format}")
@@ -155,15 +156,16 @@ def _by_form(texts: pa.Array, name: str) -> Times:
         return _failed(texts, bad, f"{usual}; it {hint}" if hint else usual)
     parts = _parts(texts, form)
     findings: list[Finding] = []
-    if form in ("year-month", "month/year") and set(re.split(r"[^a-z]+", name.lower())) & forms.WEEK_WORDS:
-        raise DataError(
-            f"{name}: {_example(texts, ~bad)} may be a week or a month: write weeks as 2024-W05, or set read.date_format="
-        )
+    cells = texts.to_pylist()
+    doubts.refuse_doubts(form, parts, cells, name)
     if "first" in parts:
-        _day_and_month(parts, texts, name, findings)
-    problem = _two_digit_years(parts, texts, name, findings)
-    if problem is not None:
-        return problem
+        doubts.day_and_month(parts, cells, name, findings)
+    short = parts["year_width"] == 2
+    if short.any() and not short.all():
+        return _failed(texts, short, "has a two-digit year, others have four digits")
+    doubts.two_digit_years(parts, cells, name, findings)
+    if form == "year month day hour" and "quarter" in forms.words(name) and (parts["day"] < 0).all():
+        parts["quarter"] = np.where(parts["month"] <= 4, parts["month"], 9)
     return _stamps(parts, texts, name, findings)
 
 
@@ -187,99 +189,6 @@ def _parts(texts: pa.Array, form: str) -> dict[str, np.ndarray]:
     return parts
 
 
-def _day_and_month(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> None:
-    """Decide once for the column which of the two first numbers is the day."""
-    first, second = parts.pop("first"), parts.pop("second_number")
-    _check_year_first(parts, first, second, texts, name)
-    day_first, month_first = (first > 12).any(), (second > 12).any()
-    if day_first and month_first:
-        a, b = _example(texts, first > 12), _example(texts, second > 12)
-        raise DataError(f"{name}: {a} can only be day/month and {b} only month/day: set read.date_format=")
-    if not day_first and not month_first:
-        day_first = _regular_reading(parts, first, second, texts, name, findings)
-    else:
-        proof = _example(texts, (first if day_first else second) > 12)
-        order = "day before month" if day_first else "month before day"
-        findings.append(_time_note(f"{name} is read with the {order}, as {proof} shows", "read.date_format="))
-    parts["day"], parts["month"] = (first, second) if day_first else (second, first)
-
-
-def _check_year_first(parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: pa.Array, name: str) -> None:
-    """`DataError` where dates such as 24-01-13 may begin with the year: the first number changes no more than the last one."""
-    last = parts["year"]
-    if (parts["year_width"] != 2).any() or (forms.century(first) < 2000).any():
-        return
-    if not forms.valid_date(first + 2000, second, last).all() or len(np.unique(first)) > len(np.unique(last)):
-        return
-    clock = np.maximum(parts["hour"], 0) * 60 + np.maximum(parts["minute"], 0)
-    year_first = _is_regular(forms.assemble(first + 2000, second, last), clock)
-    day_first = forms.valid_date(last + 2000, second, first).all() and _is_regular(
-        forms.assemble(last + 2000, second, first), clock
-    )
-    if day_first and not year_first:
-        return
-    text, sign = texts[0].as_py(), re.sub(r"\d", "", texts[0].as_py())[:1]
-    raise DataError(
-        f"{name}: {text} may begin with the year or with the day: set read.date_format=%y{sign}%m{sign}%d or "
-        f"read.date_format=%d{sign}%m{sign}%y"
-    )
-
-
-def _regular_reading(
-    parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: pa.Array, name: str, findings: list[Finding]
-) -> bool:
-    """Whether only the day-first reading (True) or only the month-first reading (False) gives a regular grid."""
-    year = np.where(parts["year_width"] == 2, parts["year"] + 2000, parts["year"])
-    clock = np.maximum(parts["hour"], 0) * 60 + np.maximum(parts["minute"], 0)
-    regular = {}
-    for day_first in (True, False):
-        day, month = (first, second) if day_first else (second, first)
-        regular[day_first] = forms.valid_date(year, month, day).all() and _is_regular(forms.assemble(year, month, day), clock)
-    sign = re.sub(r"\d", "", texts[0].as_py())[:1] or "/"
-    width = "%y" if parts["year_width"][0] == 2 else "%Y"
-    orders = {True: f"%d{sign}%m{sign}{width}", False: f"%m{sign}%d{sign}{width}"}
-    if regular[True] == regular[False]:
-        stamp = texts[0].as_py()
-        readings = f"{year[0]}-{second[0]:02d}-{first[0]:02d} or {year[0]}-{first[0]:02d}-{second[0]:02d}"
-        raise DataError(
-            f"{name}: {stamp} may be {readings}: set read.date_format={orders[True]} or read.date_format={orders[False]}"
-        )
-    order = "day before month" if regular[True] else "month before day"
-    message = f"{name} could be read both ways; only the {order} gives evenly spaced dates, so that was taken"
-    findings.append(_time_note(message, f"read.date_format={orders[not regular[True]]}", "warning"))
-    return regular[True]
-
-
-def _is_regular(dates: np.ndarray, clock: np.ndarray) -> bool:
-    values = np.unique(dates.astype("datetime64[m]").astype(np.int64) + clock)
-    if len(values) < 3:
-        return False
-    stamps = pd.DatetimeIndex((values * 60_000_000_000).astype("datetime64[ns]"))
-    where = calendar.positions(stamps, calendar.infer_freq(stamps))
-    return bool(where.fits.all() and (np.diff(where.index) == 1).all())
-
-
-def _two_digit_years(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> Times | None:
-    """Complete years of two digits where only one century is possible for all; never into the future."""
-    short = parts["year_width"] == 2
-    if not short.any():
-        return None
-    if not short.all():
-        return _failed(texts, short, "has a two-digit year, others have four digits")
-    year, now = parts["year"], dt.date.today().year % 100
-    if (year <= now).all() or (year > now).all():
-        century = 2000 if (year <= now).all() else 1900
-        parts["year"] = year + century
-        message = f"{name} has two-digit years, read as {century + year.min()} to {century + year.max()}"
-        findings.append(_time_note(message, "read.date_format=%Y-%m-%d (dates with four-digit years)", "warning"))
-        return None
-    example = _example(texts, year > now)
-    raise DataError(
-        f"{name}: two-digit years from {year.min():02d} to {year.max():02d} may be of two centuries (e.g. {example}): "
-        "write years with four digits, or set read.date_format= with %y (00-68 is 2000-2068, 69-99 is 1969-1999)"
-    )
-
-
 def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Finding]) -> Times:
     """Put the pieces together; the rows whose pieces make no date are `bad`."""
     num = len(texts)
@@ -297,6 +206,8 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
     hour, minute, second = (np.maximum(piece, 0) for piece in (hour, minute, second))
     hour, good_half = forms.twelve_hours(hour, parts.get("half"))
     in_range = (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR)
+    offset = parts.get("offset", np.full(num, "", dtype=object))
+    possible = {cell: not cell or forms.possible_offset(cell) for cell in set(offset)}
     bad = ~(
         forms.valid_date(parts["year"], parts["month"], day)
         & in_range
@@ -304,6 +215,7 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
         & (minute < 60)
         & (second < 60)
         & good_half
+        & np.array([possible[cell] for cell in offset])
     )
     if bad.any():
         row = int(bad.argmax())
@@ -334,13 +246,13 @@ def _why_impossible(midnight: np.datetime64, clock: list[int], parts: dict[str, 
         text = str((midnight + np.timedelta64(1, "D")).astype("datetime64[m]")).replace("T", " ")
         what = "the hour 24" if clock[0] == 24 else "a leap second"
         return f"is not a possible date and time: {what} is written {text}, the start of the next day"
-    return (
-        "is not a possible date and time: there is no such day"
-        if not there
-        else (
-            "is not a possible date and time: hours go from 0 to 23 (1 to 12 with AM or PM), minutes and seconds from 0 to 59"
-        )
-    )
+    if "offset" in parts and parts["offset"][row] and not forms.possible_offset(parts["offset"][row]):
+        return f"has the UTC offset {parts['offset'][row]}, which no zone has"
+    if not 1 <= month <= 12:
+        return f"is not a possible date: there is no such {'quarter' if 'quarter' in parts else 'month'}"
+    if not there:
+        return "is not a possible date and time: there is no such day"
+    return "is not a possible date and time: hours go from 0 to 23 (1 to 12 with AM or PM), minutes and seconds from 0 to 59"
 
 
 def _weeks(parts: dict[str, Any], texts: pa.Array, findings: list[Finding]) -> Times:
@@ -369,45 +281,5 @@ def _with_offset(
         same = minutes[0]
         return pd.Series(utc if same == 0 else utc.tz_convert(dt.timezone(dt.timedelta(minutes=int(same)))))
     message = f"{name} has {len(set(kinds.values()))} different UTC offsets: the stamps were converted to UTC"
-    findings.append(_time_note(message, "read.tz=Europe/Berlin (or another zone)", "repair"))
+    findings.append(doubts.time_note(message, "read.tz=Europe/Berlin (or another zone)", "repair"))
     return pd.Series(utc)
-
-
-# ---- zones -------------------------------------------------------------------------------------------------------------
-
-
-def to_zone(stamps: Any, tz: str, ids: np.ndarray | None, date_only: bool) -> pd.Series:
-    """Aware stamps converted to `tz`; naive ones placed in it, the repeated autumn hour in the order of the rows.
-
-    Without `ids` the rows are events, which may fall anywhere: of a repeated hour they take the first.
-    """
-    try:
-        if stamps.dt.tz is not None:
-            return stamps.dt.tz_convert(tz)
-        pd.Timestamp(0).tz_localize(tz)
-    except Exception as error:
-        raise DataError(f"read.tz={tz} is not a known zone, e.g. UTC, Europe/Berlin, America/New_York") from error
-    placed: Any = stamps.dt.tz_localize(tz, nonexistent="NaT", ambiguous=np.ones(len(stamps), dtype=bool))
-    skipped = placed.isna()
-    if bool(skipped.any()):
-        if not date_only:
-            raise DataError(_zone_problem("does not exist", stamps[skipped], tz, "the clock skips it: is this the zone?"))
-        return stamps.dt.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(stamps), dtype=bool))
-    repeated: Any = stamps.dt.tz_localize(tz, nonexistent="NaT", ambiguous="NaT").isna()
-    if date_only or ids is None or not repeated.any():
-        return placed
-    summer = np.ones(len(stamps), dtype=bool)
-    rows = pd.DataFrame({"id": ids, "ds": stamps})[repeated]
-    single = rows.groupby(["id", "ds"], sort=False)["ds"].transform("size").to_numpy() != 2
-    if single.any():
-        hint = "the clock passes it twice: write UTC offsets"
-        raise DataError(_zone_problem("is ambiguous", stamps[repeated][single], tz, hint))
-    order = rows.groupby(["id", "ds"], sort=False).cumcount().to_numpy()
-    falling = bool((np.diff(calendar.instants(pd.DatetimeIndex(stamps))) < 0).mean() > 0.5)
-    summer[np.flatnonzero(repeated)] = (order == 1) if falling else (order == 0)
-    return stamps.dt.tz_localize(tz, ambiguous=summer)
-
-
-def _zone_problem(what: str, stamps: Any, tz: str, hint: str) -> str:
-    first = ", ".join(str(stamp) for stamp in stamps.iloc[:5])
-    return f"read.tz={tz}: {first} ({len(stamps)} in all) {what} there; {hint}"
