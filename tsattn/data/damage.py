@@ -6,11 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from tsattn.data.findings import DataError
 
 CHUNK = 1 << 22
+BLOCK = 1 << 22  # bytes of a text that are parsed at once; a row must not be longer
 SPACES = " \t\u00a0\u202f\u2009\ufeff"
 MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
@@ -126,6 +128,16 @@ def records(text: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
             single = single or (before == 0 and len(fields) == 1)
             yield before + 1, fields
         before = reader.line_num
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let the csv module read cells as long as a row may be meanwhile."""
+    before = csv.field_size_limit(2 * BLOCK)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def short(fields: list[str], sep: str) -> str:

@@ -209,8 +209,30 @@ def _arrow_columns(table: pa.Table) -> Columns:
             continue
         if pa.types.is_dictionary(column.type):
             column = pc.cast(column, column.type.value_type)
+        if _is_text(column.type):
+            columns[str(name)] = _text_column(column, str(name))
+            continue
         columns[str(name)] = _typed(pd.Series(column.combine_chunks().to_pandas(types_mapper=pd.ArrowDtype)), str(name))
     return columns
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _text_column(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """The cells without blanks around them; a missing one is ""."""
+    try:
+        return pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), "")).combine_chunks()
+    except pa.ArrowInvalid as error:  # no UTF-8, or more than 2 GB in one column
+        raise DataError(f"the text of the column {name!r} cannot be read ({error})") from error
 
 
 def _frame_columns(df: pd.DataFrame) -> Columns:

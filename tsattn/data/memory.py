@@ -40,12 +40,12 @@ def too_large(name: str, size: int, problem: str) -> DataError:
         f"{name}: {_shown(size)} of data {problem}: write the needed columns as Parquet, e.g. python -c "
         '"import pyarrow as pa, pyarrow.csv as c, pyarrow.dataset as d; '
         f"d.write_dataset(c.open_csv('{file}', convert_options=c.ConvertOptions(include_columns=['ID', 'DATE', 'NUMBER'], "
-        "column_types={'ID': pa.string()})), 'pieces', format='parquet')\", "
+        "column_types={'ID': pa.string()})), 'pieces', format='parquet', max_rows_per_file=10**7)\", "
         "and give input='pieces/*.parquet', or some of the pieces"
     )
 
 
-def _shown(size: float) -> str:
+def _shown(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tsattn.config import ReadConfig
 from tsattn.data import damage, kinds
-from tsattn.data.damage import SPACES, records
+from tsattn.data.damage import SPACES, long_cells, records
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.source import Source
 
@@ -51,12 +51,14 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
         line, shown = damage.open_quote(source.lines(start), sep)
         if line:
             raise DataError(f"{name}: line {line + skipped} opens a quote that is never closed ({shown}): close or remove it")
+    first: list[list[str]] = []
     try:
-        first = [
-            fields for _, fields in zip(range(2), (fields for _, fields in records(source.lines(start), sep)), strict=False)
-        ]
+        with long_cells():
+            for (_, fields), _ in zip(records(source.lines(start), sep), range(2), strict=False):
+                first.append(fields)
     except csv.Error as error:
-        raise DataError(f"{name}: line {skipped + 1} has a cell that is too long: is a quote not closed?") from error
+        line = skipped + 1 + len(first)
+        raise DataError(f"{name}: a cell in line {line} is too long to be one: is a quote not closed?") from error
     header, width = first[0], len(first[0])
     if len(first) > 1 and len(first[1]) == width + 1 and not first[1][-1].strip(SPACES):
         width += 1

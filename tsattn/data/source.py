@@ -67,9 +67,9 @@ class Source:
 
     def open(self, offset: int = 0) -> Bytes:
         """The bytes from `offset` on (0: after the byte order mark). `DataError` where the file is not as it was."""
-        file = _opened(self.path, self.name) if self.data is None else io.BytesIO(self.data)
         if self.data is None:
             self.check_unchanged()
+        file = _opened(self.path, self.name) if self.data is None else io.BytesIO(self.data)
         file.seek(self.start + offset)
         return file
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,12 @@ import pyarrow.csv as pa_csv
 
 from tsattn.config import ReadConfig
 from tsattn.data import damage, memory
-from tsattn.data.damage import SPACES, records
+from tsattn.data.damage import BLOCK, SPACES, long_cells, records
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.shape import Shape, find_shape
 from tsattn.data.source import Source, open_source
 
 pc: Any = pyarrow.compute  # its functions are made at import time, unseen by type checkers
-BLOCK = 1 << 22  # bytes parsed at once; a row must not be longer
 
 
 @dataclass
@@ -46,7 +43,7 @@ class TextTable:
         if row <= self._row or self._row < 0:
             self._passed, self._row = self._lines(), -1
         line = 0
-        with _long_cells():
+        with long_cells():
             while self._row < row:
                 line, self._row = next(self._passed, 0), self._row + 1
         return line
@@ -57,16 +54,6 @@ class TextTable:
             next(found, None)
         for line, _ in found:
             yield line + self.skipped
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Let the csv module read cells of any length meanwhile."""
-    before = csv.field_size_limit(1 << 30)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTable:
