@@ -215,6 +215,12 @@ def test_stamps_beyond_the_last_year_are_refused_instead_of_wrapping_around():
         calendar.future_stamps("2024-01-01", 10**8, "h")
 
 
+def test_whole_numbers_are_refused_instead_of_wrapping_around():
+    assert calendar.future_stamps(2**63 - 3, 2, "1").tolist() == [2**63 - 2, 2**63 - 1]
+    with pytest.raises(ValueError, match="4 steps of 1 go beyond 9223372036854775807"):
+        calendar.future_stamps(2**63 - 3, 3, "1")
+
+
 MIDNIGHT_IS_SKIPPED = {"Africa/Cairo": "2024-04-26", "America/Sao_Paulo": "2018-11-04"}
 
 

@@ -148,6 +148,25 @@ def test_one_row_is_daily_by_assumption_and_says_so():
     assert "D was assumed" in topics(frame)["frequency"]
 
 
+@pytest.mark.parametrize(
+    ("freq", "longer"),
+    [
+        ("15min", "D"),
+        ("D", "W-MON"),
+        ("10D", "MS"),
+        ("90D", "YS"),
+        ("W-MON", "MS"),
+        ("MS", "QS"),
+        ("QS-OCT", "YS"),
+        ("YS-JAN", ""),
+    ],
+)
+def test_a_longer_period_is_offered_where_there_is_one(freq, longer):
+    frame = frame_of(long(calendar.stamps_from("2024-01-01", 12, freq)))
+    finding = next(finding for finding in frame.findings if finding.topic == "frequency")
+    assert (frame.freq, finding.override) == (freq, f"read.resample={longer}" if longer else "")
+
+
 def test_series_with_other_steps_are_named():
     table = pd.concat([long(days(60)), long(pd.date_range("2024-01-01", periods=6, freq="W-MON"), name="weekly")])
     frame = frame_of(table)

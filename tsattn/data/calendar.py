@@ -257,6 +257,8 @@ def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | No
     lengths = np.asarray(lengths, dtype=np.int64)
     if step.kind == "tick" and len(lengths) and instants(first).max() + lengths.max() * float(step.num) > LAST_DAY * float(DAY):
         raise ValueError(f"{lengths.max()} steps of {freq} go beyond the years 1678 to 2261")
+    if step.kind == "int" and len(lengths) and int(np.max(first)) + int(lengths.max() - 1) * step.num >= 2**63:
+        raise ValueError(f"{lengths.max()} steps of {freq} go beyond {2**63 - 1}, the largest whole number of 64 bits")
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     numbers = np.repeat(ordinals(first, step), lengths) + step.num * (np.arange(lengths.sum()) - starts)
     if step.kind in ("int", "tick"):

@@ -56,15 +56,15 @@ def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: l
 
 
 def _longer(freq: str) -> str:
-    """The setting that sums up to the next longer usual period."""
+    """The setting that sums up to the next longer usual period, if there is one."""
     step = calendar.parse(freq)
-    longer = {
-        "tick": "D",
-        "day": "W-MON" if step.num < 7 else "MS",
-        "business": "W-MON",
-        "month": "QS" if step.num == 1 else "YS",
-    }
-    return f"read.resample={longer[step.kind]}" if step.kind in longer else ""
+    if step.kind == "month":
+        longer = "QS" if step.num == 1 else "YS" if step.num < 12 else ""
+    elif step.kind == "day":
+        longer = "W-MON" if step.num < 7 else "MS" if step.num < 28 else "YS" if step.num < 365 else ""
+    else:
+        longer = {"tick": "D", "business": "W-MON", "int": ""}[step.kind]
+    return f"read.resample={longer}" if longer else ""
 
 
 def _other_frequencies(index: np.ndarray, codes: np.ndarray, df: pd.DataFrame) -> list[str]:
