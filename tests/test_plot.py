@@ -321,6 +321,15 @@ def test_names_are_drawn_as_they_are_and_what_no_font_has_as_its_code(monkeypatc
 
 
 @pytest.mark.usefixtures("fonts_of_matplotlib")
+def test_a_font_that_is_gone_or_damaged_is_passed_over(monkeypatch, tmp_path):
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    bad = [font_manager.FontEntry(fname=str(tmp_path / name), name="Aaa") for name in ("broken.ttf", "gone.ttf")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", bad)
+    (axes,) = plot_forecast(*named(["店"])[:2], **named(["店"])[2]).axes
+    assert axes.get_title(loc="left") == "\\u5e97"
+
+
+@pytest.mark.usefixtures("fonts_of_matplotlib")
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_every_format_holds_strange_names_as_text_and_nothing_else(suffix):
     names = ["$x^2$ \\frac{", *list(STRANGE)[2:6]]

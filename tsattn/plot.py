@@ -11,7 +11,6 @@ import math
 import re
 import textwrap
 import unicodedata
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,19 +78,19 @@ def plot_forecast(
     width, height = PANEL_SIZES[num_columns]
     figure = NotebookFigure(figsize=(width * num_columns, max(height * num_rows, 3.4) + 0.8), dpi=110, layout="constrained")
     grid = figure.subplots(num_rows, num_columns, squeeze=False)
+    names = [*(panel.name for panel in panels), target_col, time_col]
+    families, missing = _fonts("".join(shorten(printable(name), 80) for name in names))
+    style: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": families}  # a `$` starts no formula
     for position, panel in enumerate(panels):
         axes = grid.flat[position]
         _draw(axes, panel)
         _style_values(axes, panel)
         _style_time(axes, forecast[time_col].dtype)
-        name, style = _literal(panel.name, ID_LENGTHS[num_columns])
-        axes.set_title(name, fontsize=10, loc="left", **style)
+        axes.set_title(_literal(panel.name, ID_LENGTHS[num_columns], missing), fontsize=10, loc="left", **style)
         if position % num_columns == 0:
-            name, style = _literal(target_col, 30)
-            axes.set_ylabel(name, **style)
+            axes.set_ylabel(_literal(target_col, 30, missing), **style)
         if position + num_columns >= len(panels) and pd.api.types.is_numeric_dtype(forecast[time_col]):
-            name, style = _literal(time_col, 30)
-            axes.set_xlabel(name, **style)
+            axes.set_xlabel(_literal(time_col, 30, missing), **style)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -111,20 +110,21 @@ def picture(figure: Figure, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def _literal(name: str, length: int) -> tuple[str, dict[str, Any]]:
-    """A name as it is drawn and the style of its text, in which `$` starts no formula; wide characters take the room of two.
-
-    An installed font helps out with what ours lacks; what no font has is shown as \\u5317, as all boxes look the same.
-    """
-    families = list(rcParams["font.family"])
+def _literal(name: str, length: int, missing: str) -> str:
+    """A name as it is drawn: wide characters take the room of two, and `missing` ones are shown as \\u5317."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" or c in "WM@%" for c in name)
     text = shorten(printable(name), length * len(name) // max(1, len(name) + wide))
+    return shorten("".join(c.encode("unicode_escape").decode() if c in missing else c for c in text), length)
+
+
+def _fonts(text: str) -> tuple[list[str], str]:
+    """The families that draw a text, those in use and then installed ones with what they lack, and what none of them has."""
+    families = list(rcParams["font.family"])
     missing = _missing(text, [font_manager.findfont(font_manager.FontProperties(family=[family])) for family in families])
-    if missing and (further := _font_with(missing)) is not None:
+    while missing and (further := _font_with(missing)) is not None:
         families.append(further.name)
         missing = _missing(missing, [further.fname])
-    escaped = "".join(c.encode("unicode_escape").decode() if c in missing else c for c in text)
-    return shorten(escaped, length), {"parse_math": False, "usetex": False, "fontfamily": families}
+    return families, missing
 
 
 def _missing(text: str, paths: list[str]) -> str:
@@ -133,12 +133,18 @@ def _missing(text: str, paths: list[str]) -> str:
     return "".join(sorted(c for c in set(text) if not any(font.get_char_index(ord(c)) for font in fonts)))
 
 
-@lru_cache(maxsize=64)
 def _font_with(characters: str) -> Any:
     """The entry of the installed upright font that has most of the characters, None where none has any."""
+
+    def lacks(font: Any) -> int:
+        try:
+            return len(_missing(characters, [font.fname]))
+        except (OSError, RuntimeError):  # a font that is gone or damaged
+            return len(characters)
+
     entries = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and "Last Resort" not in font.name]
-    best = min(sorted(entries, key=lambda font: font.name), key=lambda font: len(_missing(characters, [font.fname])))
-    return None if _missing(characters, [best.fname]) == characters else best
+    best = min(sorted(entries, key=lambda font: font.name), key=lacks, default=None)
+    return None if best is None or lacks(best) == len(characters) else best
 
 
 def _panel(
