@@ -237,6 +237,7 @@ def _of_config() -> dict[str, Callable[[dict[str, Any]], Any]]:
         "an unknown frequency": lambda c: c["schema"].update(freq="fortnight"),
         "an endless frequency": lambda c: c["schema"].update(freq="9" * 100 + "D"),
         "features doubled": lambda c: c["schema"].update(features=c["schema"]["features"] * 2),
+        "10**4 features": lambda c: c["schema"].update(features=c["schema"]["features"][:1] * 10**4),
         "features missing": lambda c: c["schema"].update(features=[]),
         "covariates of an unknown role": lambda c: c["schema"]["covariates"].update(future=_role("x")),
         "covariates that are not declared": lambda c: c["schema"]["covariates"].update(known=_role("x")),
@@ -434,7 +435,8 @@ for _ in sys.stdin:
 def kill_while_saving(times: int, seed: int = 0) -> tuple[int, int]:
     """(kills, loaded): two models are saved in turn into one folder, the saver is killed (-9) at random moments.
 
-    Loaded are the folders that then give one of the two models, whole. The folder is kept from kill to kill.
+    Loaded are the folders that then give one of the two models, whole. The folder is kept from kill to kill; the next save
+    must leave nothing in it but the four files.
     """
     from tsattn import store
 
@@ -461,6 +463,10 @@ def kill_while_saving(times: int, seed: int = 0) -> tuple[int, int]:
                     time.sleep(0.001)
                 loaded += _digests(store.load(target)) in known
             saver.stdin.close()
+        store.save(store.load(folders[0]), target)
+        left = sorted(os.listdir(target))
+    if left != sorted(FILES):
+        raise AssertionError(f"a save after the kills leaves {', '.join(left)}")
     return times, loaded
 
 

@@ -131,6 +131,14 @@ def test_nan_and_infinity_are_written_as_null_of_plain_json():
     assert json.loads(text) == {"a": [None, None, None, 1.5], "b": [1, None], "3": "é"}
 
 
+def test_numbers_of_numpy_are_saved_as_plain_ones(trained, tmp_path):
+    settings = replace(trained.fitted_.settings, seed=np.int64(3), details={"loss": np.float32(0.5), "lost": np.float64("nan")})
+    kept = store.Stored(replace(trained.fitted_, settings=settings), trained.config_, trained.read_, trained.findings_)
+    store.save(kept, tmp_path / "model")
+    found = store.load(tmp_path / "model").fitted.settings
+    assert (found.seed, found.details) == (3, {"loss": 0.5, "lost": None})
+
+
 # ---- what is in the folder ---------------------------------------------------------------------------------------------
 
 

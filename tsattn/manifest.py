@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tsattn.files import newest
 from tsattn.stored import of_type, parse
 
@@ -64,7 +66,7 @@ def folder_error(path: Path, problem: str) -> ModelFolderError:
 
 
 def to_json(value: Any) -> bytes:
-    """Indented JSON; NaN and infinity, which JSON lacks, become null."""
+    """Indented JSON; numbers of NumPy become plain ones, NaN and infinity, which JSON lacks, null."""
     return (json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -73,6 +75,8 @@ def _finite(value: Any) -> Any:
         return {str(k): _finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
+    if isinstance(value, np.generic):
+        return _finite(value.item())
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value
@@ -122,7 +126,8 @@ def _bytes(folder: Path, name: str, most: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > most:
                 raise folder_error(path, f"has {size:,} bytes, more than the {most:,} that are read")
-            return (_head(path, file.read(8 + MAX_HEADER_BYTES), size) if name == WEIGHTS else b"") + file.read(most + 1)
+            head = _head(path, file.read(min(size, 8 + MAX_HEADER_BYTES)), size) if name == WEIGHTS else b""
+            return head + file.read(size - len(head))
     except ModelFolderError:
         raise
     except (OSError, ValueError) as problem:

@@ -23,7 +23,8 @@ from tsattn.verdict import NETWORK, Verdict
 MAX_STEPS = 100_000  # of context, horizon, season and any size of a network
 MAX_WINDOW = 10_000  # tokens per block of local attention: as many times as many pairs
 MAX_LEVELS = 1000
-MAX_FEATURES = 20_000
+MAX_CALENDAR = 1000
+MAX_FEATURES = 20_000  # of the calendar and of covariates
 MAX_DEPTH = 30
 MAX_DIGITS = 300
 INT64 = 2**63
@@ -230,8 +231,8 @@ def _check_schema(found: Described) -> None:
         raise ValueError(f"schema.freq is {schema.freq!r:.50}, which is no frequency")
     if min(schema.num_series, schema.num_rows) < 0:
         raise ValueError("schema.num_series and schema.num_rows must be 0 or more")
-    if len(set(schema.features)) != len(schema.features):
-        raise ValueError("schema.features holds a name twice")
+    if len(schema.features) > MAX_CALENDAR:
+        raise ValueError(f"schema.features are {len(schema.features):,}, more than {MAX_CALENDAR:,}")
     for role, covariates in schema.covariates.items():
         _check_covariates(covariates, f"schema.covariates.{role}")
     roles = {role: getattr(config, role) for role in ("past", "known", "static")}
