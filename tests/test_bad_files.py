@@ -191,6 +191,7 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     ),
     "decimal_points_after_semicolons": read(days(1.25, 2.5), "D"),
     "three_decimals_after_semicolons": refused("1.250", "read.decimal=.", decimal=".", mended=read(days(1.25, 2.5))),
+    "thousands_points_between_commas": refused("1.234", "read.thousands=.", thousands=".", mended=read(days(1234, 987, 12345))),
     "points_and_commas_contradict": refused("contradict", "read.decimal= and read.thousands="),
     # ---- digits and marks of other scripts
     "arabic_indic_digits": read(days(12, 3.5, 4), "D", OTHER_SCRIPT),
@@ -281,8 +282,38 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "id_with_soft_hyphen": read(ids("a\u00adb", "ab"), "D", "'a\\xadb' and 'ab'", "marks that nobody sees"),
     "id_of_300_characters": read(ids("x" * 300), "D"),
     "id_with_quotes": read(ids('say "hi"'), "D"),
+    "ids_as_numbers_with_and_without_decimals": read(ids("1", "1.0"), "D", "'1' and '1.0'"),
     "some_ids_blank": refused("line 3: ''", "has no id"),
     # ---- times
+    "german_two_digit_years": read(days(1, 2, 3, start="2023-01-12"), "D", "two-digit years"),
+    "german_two_digit_month_ends": read(at("2020-12-31", "2021-12-31", "2022-12-31"), "YE-DEC", "two-digit years"),
+    "day_and_month_swapped_by_a_spreadsheet": refused(
+        "12/1/2024 and 13/01/2024", "spreadsheet", date_format="%d/%m/%Y", mended=read(days(1, 2, 3, start="2024-01-12"))
+    ),
+    "two_separators": refused("12-01-2024 and 1/13/2024", "in two ways"),
+    "am_pm_in_some_rows": refused("line 3: '1/13/2024 2:00'", "no AM or PM"),
+    "browser_dates_with_narrow_blanks": read(at("2024-01-13 13:00:00", "2024-01-13 14:00:00"), "h"),
+    "hyphens_that_do_not_break": read(TWO, "D"),
+    "east_asian_dates": read(TWO, "D"),
+    "german_weekdays": read(days(1, 2, start="2024-01-12"), "D"),
+    "seasons_over_two_years": refused(
+        "2001/02 may be a season", DATES, date_format="%Y/%m", mended=read(at("2001-02-01", "2002-03-01", "2003-04-01"))
+    ),
+    "october_without_its_zero": refused("2020.1 may be January, or October"),
+    "years_as_decimals": refused("line 2: '2020.0'", "no such month"),
+    "month_and_day_or_year": refused(
+        "Jan-01 may be a day or a year", date_format="%b-%y", mended=read(at("2001-01-01", "2002-01-01", "2003-01-01"))
+    ),
+    "year_and_day_of_year": refused(
+        "2023364", DATES + "%Y%j", date_format="%Y%j", mended=read(days(1, 2, 3, start="2023-12-30"))
+    ),
+    "offset_of_99_hours": refused("line 2: '2024-01-01 00:00+99:99'", "no zone has"),
+    "quarter_digit_first": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
+    "quarter_in_german": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
+    "year_named_in_german": read(at("2019", "2020", "2021", values=[5, 6, 7]), "1"),
+    "fiscal_year": read(at("1", "2", "3", values=[7, 6, 5]), "1", "is fiscal_year the time?"),
+    "week_with_a_slash": refused("1/2024 may be a week or a month"),
+    "year_and_week_in_two_columns": refused("the time may be in year, week", "read.time="),
     "iso_t_z_fraction": read(at(*(f"2024-01-01 00:00:0{i}.500000+00:00" for i in range(3))), "s"),
     "iso_basic_digits": read(at("2024-01-01 10:00:00", "2024-01-01 11:00:00"), "h"),
     "digits_to_the_hour": read(at("2024-01-01 22:00:00", "2024-01-01 23:00:00", "2024-01-02"), "h", "to the hour"),

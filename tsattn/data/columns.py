@@ -29,6 +29,8 @@ DIALECT_VALUE = (("y", "target"), ("value", "count"))
 TIME_WORDS = frozenset(
     ("ds", "date", "datetime", "timestamp", "time", "day", "week", "month", "quarter", "year", "period")
     + ("yearmon", "yearmonth", "t", "step", "datum")
+    + ("jahr", "quartal", "monat", "woche", "kw", "zeit", "année", "annee", "mois", "semaine", "fecha", "año", "mes", "semana")
+    + ("ano", "mês", "anno", "mese", "settimana", "jaar", "kwartaal", "maand")
 )
 DATE_WORDS = frozenset(("date", "datetime", "timestamp", "datum"))
 ID_WORDS = frozenset(
@@ -158,6 +160,11 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
     if len(whole) > 1:
         raise DataError(f"the time may be in {_listed(whole)}: set read.time=, or read.time=[...] to join columns")
     return whole or _named(free, DIALECT_TIME)[:1] or _named_as_time(columns, free, config)
+
+
+def maybe_time(columns: Iterable[str]) -> str | None:
+    """The first column with a word for time in its name, as in fiscal_year."""
+    return next((name for name in columns if name.lower() in TIME_WORDS or _words(name) & (TIME_WORDS - {"t", "step"})), None)
 
 
 def _named_as_time(columns: Columns, free: list[str], config: ReadConfig) -> list[str]:

@@ -81,7 +81,8 @@ def _since_1970(values: np.ndarray, name: str) -> Reading | None:
     for words, factor in UNITS:
         scale = 1_000_000_000 // factor
         good = (values >= 5e8 * scale) & (values < 9e9 * scale)
-        if good.all():
+        since_1973 = (values >= 1e8 * scale) & (values < 9e9 * scale)
+        if good.all() or (good.mean() > 0.5 and since_1973.all()):
             stamps = (values * factor).astype("datetime64[ns]")
             note = f"{name} was read as {words} since 1970 in UTC, from {_shown(stamps.min())}"
             return Reading(stamps, note, "read.tz=", utc=True)

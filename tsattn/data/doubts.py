@@ -50,6 +50,7 @@ def refuse_doubts(form: str, parts: dict[str, Any], texts: list[str], name: str)
 def day_and_month(parts: dict[str, Any], texts: list[str], name: str, findings: list[Finding]) -> None:
     """Decide once for the column which of the two first numbers is the day."""
     first, second = parts.pop("first"), parts.pop("second_number")
+    _check_one_hand(texts, name)
     _check_year_first(parts, first, second, texts, name)
     day_first, month_first = (first > 12).any(), (second > 12).any()
     if day_first and month_first:
@@ -62,6 +63,28 @@ def day_and_month(parts: dict[str, Any], texts: list[str], name: str, findings: 
         order = "day before month" if day_first else "month before day"
         findings.append(time_note(f"{name} is read with the {order}, as {proof} shows", "read.date_format="))
     parts["day"], parts["month"] = (first, second) if day_first else (second, first)
+
+
+def _check_one_hand(texts: list[str], name: str) -> None:
+    """`DataError` for dates written in several ways: a spreadsheet that took day for month writes what it took anew."""
+    ways: dict[tuple[str, ...], str] = {}
+    for text in texts:
+        found = re.match(r"(\d+)(\D)(\d+)(\D)", text)
+        pieces = found.groups() if found is not None else ()
+        # a piece of two digits above 9 says nothing of how 1 to 9 are written
+        way = tuple(
+            piece if not piece.isdigit() else "" if piece[0] in "123" and len(piece) == 2 else str(len(piece))
+            for piece in pieces
+        )
+        ways.setdefault(way, text)
+    for position in range(4):
+        seen = {way[position]: text for way, text in ways.items() if len(way) > position and way[position]}
+        if len(seen) > 1:
+            some, others = list(seen.values())[:2]
+            raise DataError(
+                f"{name}: {some} and {others} are written in two ways, as where a spreadsheet took days for months in some: "
+                "export the dates again as text, or set read.date_format="
+            )
 
 
 def _check_year_first(parts: dict[str, Any], first: np.ndarray, second: np.ndarray, texts: list[str], name: str) -> None:

@@ -24,6 +24,7 @@ from tsattn.data.columns import (
     choose_values,
     is_time,
     matching,
+    maybe_time,
     split_name,
     with_found_names,
 )
@@ -225,7 +226,7 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         ids = _ids_of_files(loaded, parsed)
     one_id = chosen.values[0] if chosen.values and not loaded.nameless else "series"
     ids = np.array([one_id] * num, dtype=object) if ids is None else ids
-    stamps = _integer_time(ids, findings) if parsed is None else _placed(parsed, ids, config)
+    stamps = _integer_time(loaded, chosen, ids) if parsed is None else _placed(parsed, ids, config)
     if wide:
         _check_wide(stamps, chosen.values)
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
@@ -268,9 +269,15 @@ def _check_wide(stamps: pd.Series, names: list[str]) -> None:
         )
 
 
-def _integer_time(ids: np.ndarray, findings: list[Finding]) -> pd.Series:
+def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:
+    used = {*chosen.ids, *chosen.values, *chosen.declared.taken([])}
+    maybe = maybe_time(name for name in loaded.columns if name not in used)
     message = "there is no time column: the rows are taken in their order, as times 1, 2, 3 ..."
-    findings.append(Finding("time", message, "read.time=<column>"))
+    if maybe is None:
+        loaded.findings.append(Finding("time", message, "read.time=<column>"))
+    else:
+        message = f"{message}; is {maybe} the time?"
+        loaded.findings.append(Finding("time", message, f"read.time={maybe}", "warning"))
     return pd.Series(pd.Series(ids).groupby(ids, sort=False).cumcount().to_numpy() + 1, dtype="int64")
 
 

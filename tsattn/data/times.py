@@ -203,6 +203,10 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
     no_clock = np.full(num, -1)
     hour, minute, second = (parts.get(key, no_clock) for key in ("hour", "minute", "second"))
     date_only = bool((hour < 0).all())
+    half = parts.get("half", np.full(num, "", dtype=object)) != ""
+    unmarked = ~half & (hour >= 1) & (hour <= 12)
+    if half.any() and unmarked.any():
+        return _failed(texts, unmarked, "has no AM or PM while others have")
     hour, minute, second = (np.maximum(piece, 0) for piece in (hour, minute, second))
     hour, good_half = forms.twelve_hours(hour, parts.get("half"))
     in_range = (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR)
