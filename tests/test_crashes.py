@@ -139,7 +139,7 @@ def test_a_disk_that_fills_up_while_training_keeps_the_model_that_was_there(tmp_
     write_waves(tmp_path)
     finish(train(tmp_path, "output=run"))
     before = store.load(tmp_path / "run").fitted
-    full = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    full = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, 6_000)); "
     process = subprocess.run(
         [sys.executable, "-c", full + "runpy.run_module('tsattn.train', run_name='__main__', alter_sys=True)"]
         + [*COMMAND, "seed=5", "output=run"],
