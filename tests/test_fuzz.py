@@ -60,7 +60,7 @@ CELLS += [
     "a\nb",
     "2024-01-01T25:00",
 ]
-PLAIN_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
+PLAIN_NUMBER = re.compile(r"-?\d{1,15}(\.(\d\d?|\d{4,9}))?")  # 1.234 may be meant for 1234
 PLAIN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 Row = tuple[str, str, float]
 
@@ -135,13 +135,10 @@ def plain_rows(content: bytes) -> list[Row] | None:
         return None
     rows = []
     for line in lines[1:]:
-        name, date, value = (
-            line.split(",") if line.count(",") == 2 else ("y", *line.split(",")) if "," in line else ("", "", "")
-        )
-        named = re.fullmatch(r"[a-z]", name) and line.count(",") == header.count(",")
-        if not (named and PLAIN_DATE.fullmatch(date) and PLAIN_NUMBER.fullmatch(value)):
+        found = re.fullmatch(r"([a-z]),(.*),(.*)" if "unique" in header else r"()(.*),(.*)", line)
+        if found is None or not PLAIN_DATE.fullmatch(found[2]) or not PLAIN_NUMBER.fullmatch(found[3]):
             return None
-        rows.append((name, date, float(value)))
+        rows.append((found[1] or "y", found[2], float(found[3])))
     return rows
 
 

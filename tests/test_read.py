@@ -311,6 +311,60 @@ def test_small_whole_numbers_and_years_stay_integers(tmp_path):
         read(pd.DataFrame({"ds": [1.0, 2.5], "y": [1, 2]}))
 
 
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        ([20240101, 20240230, 20240103], "row 2: 20240230: is not a date, as 20240101"),
+        ([1704067200, 0, 1704153600], "row 2: 0: is not a time in seconds since 1970"),
+        ([1, 2, 2**63], "row 3: .*: is too large for a time"),
+        ([1.0, 2.0, np.inf], "row 3: inf: is too large for a time"),
+        ([31012024, 1022024, 2022024], "set read.date_format=%d%m%Y"),
+        ([202401, 202402, 202413], "202413 is no month|row 3: 202413: is not a month"),
+    ],
+)
+def test_whole_numbers_in_a_frame_that_are_no_times_are_named(stamps, message):
+    with pytest.raises(DataError, match=message):
+        read(pd.DataFrame({"ds": stamps, "y": [1, 2, 3]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "stamps"),
+    [("step", [200101, 200102, 200103]), ("t", [12012001, 12012002, 12012003]), ("ds", [45292, 45293, 45294])],
+)
+def test_columns_that_count_stay_whole_numbers(name, stamps):
+    assert read(pd.DataFrame({name: stamps, "y": [1, 2, 3]})).df["ds"].tolist() == stamps
+
+
+def test_times_of_several_parts_may_be_quarters(tmp_path):
+    content = "year,quarter,y\n2024,1,1\n2024,4,2\n"
+    assert rows_of(tmp_path, content, time=["year", "quarter"]).df["ds"].tolist() == days("2024-01-01", "2024-10-01")
+    with pytest.raises(DataError, match="line 3: '2024 5': is not a possible date: there is no such quarter"):
+        rows_of(tmp_path, content.replace("2024,4", "2024,5"), time=["year", "quarter"])
+    with pytest.raises(DataError, match="2024 1 may be a week or a month: write weeks as 2024-W05"):
+        rows_of(tmp_path, content.replace("quarter", "week"), time=["year", "week"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"date_format": "%d.%m"}, "has no year"),
+        ({"date_format": "%Y-%m-%d %Q"}, "is no date format"),
+        ({"decimal": ";"}, "read.decimal=; must be . or ,"),
+        ({"thousands": "2"}, "read.thousands=2 must be a single sign"),
+        ({"thousands": "-"}, "read.thousands=- must be a single sign"),
+        ({"thousands": ",", "decimal": ","}, "other than read.decimal"),
+    ],
+)
+def test_settings_of_numbers_and_times_that_make_no_sense_are_refused(tmp_path, settings, message):
+    with pytest.raises(DataError, match=message):
+        rows_of(tmp_path, daily(), **settings)
+
+
+def test_years_that_do_not_fit_are_refused_whatever_the_form(tmp_path):
+    with pytest.raises(DataError, match="line 2: '1000-01-01'.*is not a possible date: years go from 1678 to 2261"):
+        rows_of(tmp_path, "ds,y\n1000-01-01,1\n1000-01-02,2\n", date_format="%Y-%m-%d")
+
+
 def test_one_offset_is_kept_and_several_become_utc(tmp_path):
     one = rows_of(tmp_path, "ds,y\n2024-01-01T00:00+01:00,1\n2024-01-02T00:00+01:00,2\n")
     assert str(one.df["ds"].iloc[0]) == "2024-01-01 00:00:00+01:00"

@@ -133,7 +133,7 @@ def is_time(column: Column) -> bool:
 def _is_whole(column: Column) -> bool:
     if isinstance(column, pd.Series):
         values = column.dropna().to_numpy(dtype=np.float64) if is_number(column) else np.zeros(0)
-        return len(values) > 0 and bool((values % 1 == 0).all())
+        return len(values) > 0 and bool(np.isfinite(values).all() and (values % 1 == 0).all())
     return bool(pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py())
 
 

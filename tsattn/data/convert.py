@@ -69,7 +69,13 @@ def stamps(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
     if pd.api.types.is_bool_dtype(column.dtype):
         problems.append(f"column {label!r} holds true and false, not times: set read.time=")
         return None
-    values = column.to_numpy(dtype=np.float64) if pd.api.types.is_float_dtype(column.dtype) else column.to_numpy(dtype=np.int64)
+    values = column.to_numpy(dtype=np.float64)
+    large = np.flatnonzero(np.abs(values) >= 2.0**63)
+    if len(large):
+        problems.append(offenders(loaded, label, large, "is too large for a time", column))
+        return None
+    if not pd.api.types.is_float_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.int64)
     broken = np.flatnonzero(values % 1 != 0)
     if len(broken):
         problems.append(offenders(loaded, label, broken, "a time given as a number must be whole", column))
@@ -95,10 +101,12 @@ def _joined(columns: Columns, names: list[str]) -> Column:
         elif pd.api.types.is_datetime64_any_dtype(column.dtype):
             texts.append(pa.array(column.dt.strftime("%Y-%m-%d")))
         else:
-            texts.append(
-                pa.array([str(int(value)) if value == value else "" for value in column.to_numpy(dtype=float, na_value=np.nan)])
-            )
+            texts.append(pa.array([_whole_text(value) for value in column.to_numpy(dtype=float, na_value=np.nan)]))
     return pc.binary_join_element_wise(*texts, " ")
+
+
+def _whole_text(value: float) -> str:
+    return "" if value != value else str(int(value)) if value % 1 == 0 else str(value)
 
 
 def ids(loaded: Loaded, names: list[str], problems: list[str]) -> np.ndarray | None:
