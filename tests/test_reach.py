@@ -107,6 +107,14 @@ def test_a_grid_too_large_to_hold_says_its_size_and_the_way_out():
     check_size(30_000_000, 10_000_000, 3_000, "min")
 
 
+def test_more_steps_ahead_than_can_be_held_are_refused():
+    forecaster = Forecaster(horizon=3).fit_naive(table(pd.date_range("2024-01-01", periods=60)))
+    with pytest.raises(DataError, match=r"horizon=1000000000 for 1 series makes 1,000,000,000 rows .*fewer steps"):
+        forecaster.predict(horizon=10**9)
+    with pytest.raises(DataError, match="horizon=100000000 for 1 series"):
+        Forecaster(horizon=10**8).fit_naive(table(pd.date_range("2024-01-01", periods=60)))
+
+
 def test_bombs_are_refused_in_little_memory():
     seconds = pd.date_range("2024-01-01", periods=50, freq="s")
     forecaster = Forecaster(horizon=3).fit_naive(table(seconds))

@@ -18,6 +18,7 @@ from tsattn.data.describe import starts
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import ELAPSED, Panel, make_panel
+from tsattn.data.reach import check_steps_ahead
 from tsattn.data.read import Names, Rows
 from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
 from tsattn.ladder import Windows
@@ -52,6 +53,7 @@ def fit_rows(
     season_length = config.season_length or frame.season_length
     horizon = config.horizon or default_horizon(season_length)[0]
     lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
+    check_steps_ahead(len(lengths), horizon)
     features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
     features += [f"holiday:{country}" for country in config.covariates.holidays]
     if getattr(config.model, "positional", None) == "calendar":
@@ -122,6 +124,7 @@ def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = 
     the network answers, a DataError names every value that is not there and every category that the fit has not seen.
     """
     features = list(fitted.schema.features)
+    check_steps_ahead(int(starts(frame.df).sum()), horizon)
     _check_rows(frame, features, fitted.network is not None)
     ahead = stamps_after(frame, whole_blocks(fitted, horizon), future)
     panel = make_panel(frame, horizon=whole_blocks(fitted, horizon), features=features, ahead=pd.Index(ahead["ds"]))

@@ -62,6 +62,16 @@ def check_size(total: int, num_rows: int, num_series: int, freq: str) -> None:
         )
 
 
+def check_steps_ahead(num_series: int, horizon: int) -> None:
+    """DataError for more forecast rows than fit into memory."""
+    total = num_series * horizon
+    if total > LARGEST_GRID:
+        raise DataError(
+            f"horizon={horizon} for {num_series:,} series makes {total:,} rows to forecast, more than {LARGEST_GRID:,}: take "
+            "fewer steps, or a part of the series at a time"
+        )
+
+
 def far_rows(stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> tuple[np.ndarray, np.ndarray]:
     """(far, lost), bool [N]: rows further than `FAR` spans from the middle 80 % of their series, by `LONELY` and `LOST` steps.
 
