@@ -175,7 +175,7 @@ def test_the_way_out_is_a_command_that_works(tmp_path, monkeypatch):
     message = str(memory.too_large("a.csv", 1, "do not fit"))
     found = re.search('python -c "([^"]*)"', message)
     assert found is not None
-    code = found[1].replace("'ID', 'DATE', 'NUMBER'", "'shop', 'date', 'number'").replace("'ID'", "'shop'")
+    code = found[1].replace("FILE.csv", "a.csv").replace("'ID'", "'shop'").replace("'DATE', 'NUMBER'", "'date', 'number'")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "message", "exec"), {})
     table = load("pieces/*.parquet", ReadConfig())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +17,8 @@ import threading
 import zipfile
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
@@ -86,6 +90,9 @@ READ = {
     "a separator line as Excel writes it": ("sep=;\r\n" + TABLE.replace(",", ";").replace("\n", "\r\n"), CELLS, ""),
     "a quote inside a cell": ('ds,y\n2024-01-01,5" pipe\n', {"ds": DAYS[:1], "y": ['5" pipe']}, ""),
     "empty cells in quotes in one column": ('y\n1\n""\n3\n', {"y": ["1", "", "3"]}, ""),
+    "rows of separators above the header": (",,\n;\nds,y\n2024-01-01,1\n", {"ds": DAYS[:1], "y": ["1"]}, "2 comment lines"),
+    "blanks below one column": ("y\n1\n2\n  \n\n \n", {"y": ["1", "2"]}, ""),
+    "an empty cell in the only column with a name": ("y;\n1;\n;\n3;\n", {"y": ["1", "", "3"]}, ""),
     "names in angle brackets": ("<DATE>,<CLOSE>\n2024-01-01,1\n", {"<DATE>": DAYS[:1], "<CLOSE>": ["1"]}, ""),
     "text from right to left": ("ds,מספר\n2024-01-01,1\n", {"ds": DAYS[:1], "מספר": ["1"]}, ""),
     "a header with a line end": ('ds,"y\n(total)"\n2024-01-01,1\n', {"ds": DAYS[:1], "y\n(total)": ["1"]}, ""),
@@ -142,6 +149,45 @@ def test_rows_are_found_again_by_their_lines(tmp_path):
     assert [table.place(row) for row in (0, 1, 2, 1, 1, 0)] == [f"a.csv, line {line}" for line in (3, 8, 9, 8, 8, 3)]
 
 
+CELL = hypothesis.strategies.text("a1é€,;\t\"'\n |#=. \u00a0日🙂-", max_size=8)
+
+
+@hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
+@hypothesis.given(
+    rows=hypothesis.strategies.lists(hypothesis.strategies.tuples(CELL, CELL), min_size=1, max_size=5),
+    sep=hypothesis.strategies.sampled_from(",;\t|"),
+    end=hypothesis.strategies.sampled_from(["\n", "\r\n", "\r"]),
+    coding=hypothesis.strategies.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    packed=hypothesis.strategies.booleans(),
+)
+def test_any_table_that_is_written_by_the_rules_comes_back_with_its_lines(tmp_path_factory, rows, sep, end, coding, packed):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=sep, lineterminator=end)
+    writer.writerow(["id", "text"])
+    lines = []
+    for first, second in rows:
+        lines.append(len(re.findall("\r\n?|\n", file.getvalue())) + 1)
+        writer.writerow([cell.replace("\n", end) for cell in ("i" + first, second)])
+    path = tmp_path_factory.mktemp("any") / "a.csv"
+    content = file.getvalue().encode(coding)
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    table = load(path, ReadConfig(sep=sep))
+    expected = [[cell.strip(" \t\u00a0\n") for cell in ("i" + row[0], row[1])] for row in rows]
+    assert [list(row) for row in zip(*cells(table).values(), strict=True)] == expected
+    assert [table.place(i) for i in range(len(rows))] == [f"a.csv, line {line}" for line in lines]
+
+
+@pytest.mark.parametrize(("content", "line"), [('y\n""\n1\n', 3), ("y;\n;\n1;\n", 3), ("y;z\n;\n1;2\n", 3), ("\n#\n5\n6\n", 4)])
+def test_rows_below_empty_cells_keep_their_lines(tmp_path, content, line):
+    table = loaded(tmp_path, content)
+    assert table.place(table.num_rows - 1) == f"a.csv, line {line}"
+
+
+@pytest.mark.parametrize("sep", ["ab", '"', "§"])
+def test_a_separator_that_cannot_be_one_is_named(tmp_path, sep):
+    assert problem(tmp_path, TABLE, sep=sep).startswith(f"read.sep={sep} must be")
+
+
 def test_a_cell_of_a_megabyte_is_read_and_shown_shortly(tmp_path):
     table = loaded(tmp_path, "ds,y\n2024-01-01," + "9" * 1_000_000 + "x\n2024-01-02,2\n")
     assert len(table.columns["y"][0].as_py()) == 1_000_001
@@ -188,6 +234,10 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "nothing": (b"", "a.csv: the file is empty"),
     "nothing but a mark": (codecs.BOM_UTF8, "a.csv: the file is empty"),
     "nothing but comments": ("# a\n# b\n", "a.csv: the file is empty"),
+    "empty quotes above the header": ('"",""\nds,y\n2024-01-01,1\n', "line 1, above the header, holds empty cells alone"),
+    "nothing but quotes": ('""\n', "a.csv: the file holds no cell"),
+    "nothing but separators": (",,\n,\n", "a.csv: the file is empty"),
+    "blanks between cells of one column": ("y\n1\n  \n3\n", "line 3 is blank: write NA there"),
     "something in some trailing fields": (
         "ds,y\n2024-01-01,1,\n2024-01-02,2,x\n",
         "the header has 2 fields but line 3 has 3, the last one 'x'",

@@ -119,13 +119,13 @@ def _foreign_bytes(file: Bytes) -> Foreign:
 # ---- records -----------------------------------------------------------------------------------------------------------
 
 
-def records(text: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of every record that is not wholly blank; a single column may hold "" cells."""
+def records(text: Iterable[str], sep: str, *, single: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of every record that is not wholly blank; a `single` column may hold empty cells."""
     reader = csv.reader(text, delimiter=sep)
-    before, single = 0, False
+    before, begun = 0, False
     for fields in reader:
-        if any(value.strip(SPACES) for value in fields) or (single and len(fields) == 1):
-            single = single or (before == 0 and len(fields) == 1)
+        if any(value.strip(SPACES) for value in fields) or (single and begun and fields):
+            begun = True
             yield before + 1, fields
         before = reader.line_num
 

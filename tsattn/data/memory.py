@@ -35,11 +35,10 @@ def check(name: str, size: int, needed: int) -> None:
 
 def too_large(name: str, size: int, problem: str) -> DataError:
     """The error that says what does not fit and how to go on."""
-    file = name if name.endswith((".csv", ".tsv", ".txt")) else "FILE.csv"
     return DataError(
         f"{name}: {_shown(size)} of data {problem}: write the needed columns as Parquet, e.g. python -c "
         '"import pyarrow as pa, pyarrow.csv as c, pyarrow.dataset as d; '
-        f"d.write_dataset(c.open_csv('{file}', convert_options=c.ConvertOptions(include_columns=['ID', 'DATE', 'NUMBER'], "
+        "d.write_dataset(c.open_csv('FILE.csv', convert_options=c.ConvertOptions(include_columns=['ID', 'DATE', 'NUMBER'], "
         "column_types={'ID': pa.string()})), 'pieces', format='parquet', max_rows_per_file=10**7)\", "
         "and give input='pieces/*.parquet', or some of the pieces"
     )

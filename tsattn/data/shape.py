@@ -38,13 +38,13 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
     if not sample.strip(SPACES + "\r\n"):
         raise DataError(f"{name}: the file is empty")
     kinds.refuse_text(name, sample)
-    directive = re.match(r"sep=(.)(\r\n?|\n)", sample)
+    directive = re.match(r"sep=([!-/:-~\t ])(\r\n?|\n)", sample)
     if directive:
         sample, start, skipped = sample[directive.end() :], start + len(directive[0].encode()), skipped + 1
     sep = config.sep or (directive[1] if directive else _separator(sample, name, skipped))
     sep = {"tab": "\t", "\\t": "\t"}.get(sep, sep)
-    if len(sep) != 1 or sep in '"\r\n':
-        raise DataError(f"read.sep={config.sep} must be a single character, or tab")
+    if len(sep) != 1 or sep in '"\r\n' or not sep.isascii():
+        raise DataError(f"read.sep={config.sep} must be a single ASCII character other than a quote, or tab")
     if config.sep is None and sep != ",":
         findings.append(Finding("file", f"{name}: columns are separated by {SEPARATOR_NAMES.get(sep, repr(sep))}", "read.sep="))
     if source.seen.quotes % 2:
@@ -54,11 +54,15 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
     first: list[list[str]] = []
     try:
         with long_cells():
-            for (_, fields), _ in zip(records(source.lines(start), sep), range(2), strict=False):
+            for (line, fields), _ in zip(records(source.lines(start), sep), range(2), strict=False):
+                if not first and line > 1:
+                    raise DataError(f"{name}: line {skipped + 1}, above the header, holds empty cells alone: remove it")
                 first.append(fields)
     except csv.Error as error:
         line = skipped + 1 + len(first)
         raise DataError(f"{name}: a cell in line {line} is too long to be one: is a quote not closed?") from error
+    if not first:
+        raise DataError(f"{name}: the file holds no cell")
     header, width = first[0], len(first[0])
     if len(first) > 1 and len(first[1]) == width + 1 and not first[1][-1].strip(SPACES):
         width += 1
@@ -70,11 +74,11 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
 
 
 def _without_comments(source: Source) -> tuple[int, int, str]:
-    """(bytes, number of lines) before the header, # comments and blank lines, and the text from there on, a sample of it."""
+    """(bytes, number of lines) before the header: # comments, lines without cells; and a sample of the text from there on."""
     with source.text() as text:
         start = skipped = 0
         while line := text.readline(SAMPLE):
-            if line.strip(SPACES + "\r\n") and not line.lstrip(SPACES).startswith("#"):
+            if line.strip(SPACES + "\r\n,;|") and not line.lstrip(SPACES).startswith("#"):
                 break
             while line and len(line) == SAMPLE and line[-1] not in "\r\n":
                 start, line = start + len(line.encode()), text.readline(SAMPLE)

@@ -49,7 +49,7 @@ class TextTable:
         return line
 
     def _lines(self) -> Iterator[int]:
-        found = records(self.source.lines(self.start), self.sep)
+        found = records(self.source.lines(self.start), self.sep, single=len(self.columns) == 1)
         if self.header_line:
             next(found, None)
         for line, _ in found:
@@ -91,6 +91,7 @@ def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTa
     if shape.width > len(names):
         _drop_trailing(table, arrays.pop(), len(names))
     names = names[: len(arrays)]
+    table.columns = dict(zip(names, arrays, strict=True))
     _check_repeated_header(table, names, arrays)
     _keep(table, names, arrays)
     table.trimmed = {name for name, trimmed in zip(names, changed, strict=False) if trimmed}
@@ -116,8 +117,7 @@ def looks_numeric(cell: str) -> bool:
 def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
     """The cells of the rows, column by column."""
     labels = [str(i) for i in range(shape.width)]
-    if shape.width == 1:
-        _check_no_blank(table)
+    at_end = _blank_at_end(table) if shape.width == 1 else 0
     blank = 0
 
     def wrong_width(row: Any) -> str:
@@ -141,6 +141,7 @@ def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
             )
     except pa.ArrowInvalid as error:
         raise _not_parsed(table, shape, str(error)) from error
+    parsed = parsed.slice(0, parsed.num_rows - at_end)
     if parsed.num_rows == 0:
         raise DataError(f"{table.path}: there is a header but no row of data")
     if blank:
@@ -157,14 +158,15 @@ def _not_parsed(table: TextTable, shape: Shape, problem: str) -> DataError:
     return DataError(damage.wrong_widths(name, text, shape.sep, shape.width, shape.skipped, cut) or f"{name}: {problem}")
 
 
-def _check_no_blank(table: TextTable) -> None:
-    """`DataError` for a blank line between the cells of a single column: is it a missing value or none?"""
-    blank = 0
+def _blank_at_end(table: TextTable) -> int:
+    """How many lines of blanks end a table of one column. `DataError` for one above: is it a missing value or none?"""
+    blank = blanks = 0
     for number, line in enumerate(table.source.lines(table.start), table.skipped + 1):
         if not line.strip(SPACES + "\r\n"):
-            blank = blank or number
+            blank, blanks = blank or number, blanks + bool(line.strip("\r\n"))
         elif blank:
             raise DataError(f"{table.path}: line {blank} is blank: write NA there if a value is missing, or remove the line")
+    return blanks
 
 
 def _trimmed(column: pa.ChunkedArray, source: Source) -> tuple[pa.Array, bool]:
@@ -172,7 +174,7 @@ def _trimmed(column: pa.ChunkedArray, source: Source) -> tuple[pa.Array, bool]:
     chunks, changed = [], False
     for chunk in column.chunks:
         if source.seen.returns and source.seen.quotes:
-            chunk = pc.replace_substring(chunk, "\r\n", "\n")
+            chunk = pc.replace_substring(pc.replace_substring(chunk, "\r\n", "\n"), "\r", "\n")
         plain = pc.utf8_trim(chunk, SPACES + "\r\n")
         if not plain.equals(chunk):
             chunk, changed = plain, True
