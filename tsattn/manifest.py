@@ -26,7 +26,7 @@ WEIGHTS = "model.safetensors"
 FILES = (WEIGHTS, "config.json", "findings.json")
 OWN_DIGEST = "manifest_sha256"  # of the manifest as it would be without this key
 MAX_JSON_BYTES = 10_000_000
-MAX_HEADER_BYTES = 1_000_000  # a hundred bytes per tensor
+MAX_HEADER_BYTES = 500_000  # a hundred bytes per tensor
 MAX_WEIGHTS_BYTES = 2_000_000_000
 MEND = ": copy it once more, or save the model again"
 
@@ -67,7 +67,7 @@ def folder_error(path: Path, problem: str) -> ModelFolderError:
 
 def to_json(value: Any) -> bytes:
     """Indented JSON; numbers of NumPy become plain ones, NaN and infinity, which JSON lacks, null."""
-    return (json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(errors="backslashreplace")
 
 
 def _finite(value: Any) -> Any:

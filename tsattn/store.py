@@ -43,8 +43,8 @@ from tsattn.manifest import (
 from tsattn.stored import described, findings_of
 
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
-LEAST_TENSORS = 4  # of each layer of a network
-DTYPES = {"F32": "float32", "F64": "float64"}
+LEAST_TENSORS = 2  # of each layer of a network
+DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "I64": "int64", "BOOL": "bool"}
 ATTEMPTS = 40
 PAUSE = 0.05  # seconds between two of them
 
