@@ -240,6 +240,8 @@ OWN: dict[str, bytes] = {
     ),
     "too_many_columns": ("ds," + ",".join(f"c{i}" for i in range(10_001)) + "\n2024-01-01" + ",1" * 10_001 + "\n").encode(),
     "row_numbers_in_front": known("0,2024-01-01,5", "1,2024-01-02,6", header=",ds,y"),
+    "no_header_and_no_dates": known("a;-1", "b;-2", "c;-3", header="z;-4"),
+    "dates_as_numbers_beside_other_dates": known("20240101,2025-01-02,5", "20240102,2025-01-03,6", header="date,valid_until,y"),
     "value_only_with_header": known("5", "6", "7", header="y"),
     # ---- ids
     "ids_in_mixed_case_with_blanks_and_accents": ids("caf\u00e9", "CAFE\u0301", "caf\u00e9 x", "caf\u00e9  x"),

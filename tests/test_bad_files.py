@@ -271,6 +271,10 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     ),
     "too_many_columns": refused("10002 columns", "10000", "read.sep="),
     "row_numbers_in_front": read(days(5, 6), "D"),
+    "no_header_and_no_dates": refused("the first row (z, -4) looks like data"),
+    "dates_as_numbers_beside_other_dates": refused(
+        "may be in date, valid_until", "read.time=", time="date", mended=read(days(5, 6), "D", "20240101 = 2024-01-01")
+    ),
     "value_only_with_header": read(at("1", "2", "3", values=[5, 6, 7]), "1", "there is no time column"),
     # ---- ids
     "ids_in_mixed_case_with_blanks_and_accents": read(

@@ -147,7 +147,9 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
     free = [name for name in columns if name not in (*as_list(config.id), *as_list(config.value))]
     dated = [name for name in free if is_time(columns[name])]
     if dated:
-        return _with_clock(_one_time(dated), columns, free, findings)
+        chosen = _one_time(dated)
+        _check_no_other_time(chosen, columns, free)
+        return _with_clock(chosen, columns, free, findings)
     parts = _parts(columns, free)
     if parts:
         message = f"the time is put together from the columns {', '.join(parts)}"
@@ -182,6 +184,16 @@ def _one_time(dated: list[str]) -> str:
         if len(choice) == 1:
             return choice[0]
     raise DataError(f"several columns hold dates: {_listed(dated)}; set read.time=")
+
+
+def _check_no_other_time(chosen: str, columns: Columns, free: list[str]) -> None:
+    """Refuse dates under a name that says no time beside whole numbers under one that does: 20240131 in a column `date`."""
+    if _words(chosen) & TIME_WORDS:
+        return
+    others = [name for name in _named(free, (*DIALECT_TIME, *sorted(DATE_WORDS), "time")) if name != chosen]
+    whole = [name for name in others if _is_whole(columns[name])]
+    if whole:
+        raise DataError(f"the time may be in {_listed([*whole, chosen])}: set read.time=")
 
 
 def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:

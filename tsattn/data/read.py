@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import convert, describe, forms, times, zones
+from tsattn.data import convert, describe, forms, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -190,6 +190,9 @@ def _chosen(
         hint = "; the header holds times: turn the table round, a row for each time" if _times_across(value_names) else ""
         listed = ", ".join(list(loaded.columns)[:20])
         problems.append(f"no time column was found among {listed}: set read.time= or read.value={hint}")
+    if value_names and not time_names and loaded.tables and any(re.fullmatch(numbers.PLAIN, name) for name in value_names):
+        first = ", ".join(list(loaded.columns)[:5])
+        problems.append(f"the first row ({first}) looks like data: put a header with column names above it")
     if config.count_per and not time_names:
         problems.append("read.count_per counts events in time, but no time column was found: set read.time=")
     try:
