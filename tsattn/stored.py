@@ -201,13 +201,13 @@ def _check_settings(found: Described) -> None:
         "fit.context_length": fit.context_length,
         "fit.season_length": fit.season_length,
     }
-    if settings.model is not None:
-        numbers = {field.name: getattr(settings.model, field.name) for field in fields(settings.model)}
-        sizes |= {f"settings.model.{name}": size for name, size in numbers.items() if type(size) is int}
     for name, size in sizes.items():
-        most = MAX_WINDOW if name.endswith("attention_window") else MAX_STEPS
-        if size is not None and not 1 <= size <= most:
-            raise ValueError(f"{name} is {size}, not a number from 1 to {most:,}")
+        if size is not None and not 1 <= size <= MAX_STEPS:
+            raise ValueError(f"{name} is {size}, not a number from 1 to {MAX_STEPS:,}")
+    for name, size in vars(settings.model).items() if settings.model else ():
+        most = MAX_WINDOW if name == "attention_window" else MAX_STEPS
+        if isinstance(size, int) and abs(size) > most:
+            raise ValueError(f"settings.model.{name} is {size}, more than {most:,}")
     for name, count in (("steps", settings.steps), ("seed", settings.seed)):
         if count < 0:
             raise ValueError(f"settings.{name} is {count}, not a number of 0 or more")
