@@ -69,6 +69,11 @@ def stamps(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
     if pd.api.types.is_bool_dtype(column.dtype):
         problems.append(f"column {label!r} holds true and false, not times: set read.time=")
         return None
+    return _whole_stamps(loaded, label, column, config, problems)
+
+
+def _whole_stamps(loaded: Loaded, label: str, column: pd.Series, config: ReadConfig, problems: list[str]) -> times.Times | None:
+    """The stamps of a column of numbers."""
     values = column.to_numpy(dtype=np.float64)
     large = np.flatnonzero(np.abs(values) >= 2.0**63)
     if len(large):

@@ -154,11 +154,9 @@ def assemble(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray
     return (first + (day - 1)).astype("datetime64[ns]")
 
 
-def twelve_hours(hour: np.ndarray, half: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """(hours 0 to 23, which are possible) of hours with AM or PM."""
+def twelve_hours(hour: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(hours 0 to 23, which are possible) of hours with AM or PM, or with "" for neither."""
     good = np.ones(len(hour), dtype=bool)
-    if half is None:
-        return hour, good
     marked = np.array([bool(cell) for cell in half])
     afternoon = np.array([cell[:1] in ("p", "P") for cell in half])
     good[marked] = (hour[marked] >= 1) & (hour[marked] <= 12)

@@ -186,15 +186,8 @@ def _chosen(
             value_names = choose_values(columns, time_names, id_names, config, loaded.findings)
     except DataError as error:
         problems.append(str(error))
-    if len(value_names) > 1 and not time_names and not loaded.nameless:
-        hint = "; the header holds times: turn the table round, a row for each time" if _times_across(value_names) else ""
-        listed = ", ".join(list(loaded.columns)[:20])
-        problems.append(f"no time column was found among {listed}: set read.time= or read.value={hint}")
-    if value_names and not time_names and loaded.tables and any(re.fullmatch(numbers.PLAIN, name) for name in value_names):
-        first = ", ".join(list(loaded.columns)[:5])
-        problems.append(f"the first row ({first}) looks like data: put a header with column names above it")
-    if config.count_per and not time_names:
-        problems.append("read.count_per counts events in time, but no time column was found: set read.time=")
+    if not time_names:
+        problems += _without_time(loaded, value_names, config)
     try:
         check_roles(declared, id_names, time_names, value_names)
     except DataError as error:
@@ -202,8 +195,18 @@ def _chosen(
     return Chosen(time_names, id_names, value_names, declared.with_texts(texts, id_names)), parsed
 
 
-def _times_across(names: list[str]) -> bool:
-    return all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in names[-3:])
+def _without_time(loaded: Loaded, values: list[str], config: ReadConfig) -> list[str]:
+    """What speaks against a table without a time column."""
+    if config.count_per:
+        return ["read.count_per counts events in time, but no time column was found: set read.time="]
+    listed = ", ".join(list(loaded.columns)[:20])
+    across = all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in values[-3:])
+    if loaded.tables and not across and any(re.fullmatch(numbers.PLAIN, name) for name in values):
+        return [f"the first row ({listed}) looks like data: put a header with column names above it"]
+    if len(values) > 1 and not loaded.nameless:
+        hint = "; the header holds times: turn the table round, a row for each time" if across else ""
+        return [f"no time column was found among {listed}: set read.time= or read.value={hint}"]
+    return []
 
 
 def _event_times(parsed: times.Times | None, config: ReadConfig) -> times.Times | None:

@@ -200,33 +200,23 @@ def _stamps(parts: dict[str, Any], texts: pa.Array, name: str, findings: list[Fi
         return _weeks(parts, texts, findings)
     day = parts.get("day", np.full(num, -1))
     day = np.where(day < 0, 1, day)
-    no_clock = np.full(num, -1)
+    no_clock, no_text = np.full(num, -1), np.full(num, "", dtype=object)
     hour, minute, second = (parts.get(key, no_clock) for key in ("hour", "minute", "second"))
+    half, offset = (parts.get(key, no_text) for key in ("half", "offset"))
     date_only = bool((hour < 0).all())
-    half = parts.get("half", np.full(num, "", dtype=object)) != ""
-    unmarked = ~half & (hour >= 1) & (hour <= 12)
-    if half.any() and unmarked.any():
+    unmarked = (half == "") & (hour >= 1) & (hour <= 12)
+    if (half != "").any() and unmarked.any():
         return _failed(texts, unmarked, "has no AM or PM while others have")
     hour, minute, second = (np.maximum(piece, 0) for piece in (hour, minute, second))
-    hour, good_half = forms.twelve_hours(hour, parts.get("half"))
-    in_range = (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR)
-    offset = parts.get("offset", np.full(num, "", dtype=object))
+    hour, good_half = forms.twelve_hours(hour, half)
     possible = {cell: not cell or forms.possible_offset(cell) for cell in set(offset)}
-    bad = ~(
-        forms.valid_date(parts["year"], parts["month"], day)
-        & in_range
-        & (hour < 24)
-        & (minute < 60)
-        & (second < 60)
-        & good_half
-        & np.array([possible[cell] for cell in offset])
-    )
-    if bad.any():
-        row = int(bad.argmax())
+    good = forms.valid_date(parts["year"], parts["month"], day) & good_half & np.array([possible[cell] for cell in offset])
+    good &= (parts["year"] >= FIRST_YEAR) & (parts["year"] <= LAST_YEAR) & (hour < 24) & (minute < 60) & (second < 60)
+    if not good.all():
+        row = int(good.argmin())
         midnight = forms.assemble(*(np.maximum(piece[row : row + 1], 1) for piece in (parts["year"], parts["month"], day)))
-        return _failed(
-            texts, bad, _why_impossible(midnight[0], [int(piece[row]) for piece in (hour, minute, second)], parts, row)
-        )
+        reason = _why_impossible(midnight[0], [int(piece[row]) for piece in (hour, minute, second)], parts, row)
+        return _failed(texts, ~good, reason)
     clock = ((hour * 60 + minute) * 60 + second) * 1_000_000_000 + forms.nanoseconds(parts.get("fraction"), num)
     values = forms.assemble(parts["year"], parts["month"], day).astype(np.int64) + clock
     stamps = _with_offset(values, parts.get("offset"), texts, name, findings)
