@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import os
 import signal
 import subprocess
@@ -21,9 +22,12 @@ from hypothesis import strategies as st
 
 from tsattn import cli, comparison, output
 from tsattn.config import BacktestConfig, PredictConfig, TrainConfig
-from tsattn.data.findings import Finding, Findings, printable, shorten
+from tsattn.data.findings import DataError, Finding, Findings, printable, shorten
 from tsattn.forecaster import Forecaster
+from tsattn.manifest import to_json
 from tsattn.output import check_picture_path, check_table_path, show_table, to_csv, write_table
+from tsattn.train import slug
+from tsattn.training.fit import make_console
 
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
 NAMES = [
@@ -351,3 +355,67 @@ def test_what_a_notebook_shows_of_strange_names_is_text():
 
 def test_the_module_names_no_file_by_a_series():
     assert "unique_id" not in Path(output.__file__).read_text()
+
+
+# ---- names of columns and of run folders -------------------------------------------------------------------------------
+
+SINGLE = pd.DataFrame({"a": pd.date_range("2024-01-01", periods=30), "b": np.arange(30) % 7 + 1.0, "c": np.arange(30) % 5})
+LONG = pd.concat([SINGLE.assign(id="A"), SINGLE.assign(id="B")])
+CLASHES = {
+    "time unique_id": (SINGLE[["a", "b"]].rename(columns={"a": "unique_id"}), {"value": "b"}, ["unique_id"]),
+    "time unique_id, wide": (SINGLE.rename(columns={"a": "unique_id"}), {}, ["series", "unique_id"]),
+    "time y, wide": (SINGLE.rename(columns={"a": "y"}), {"time": "y"}, ["unique_id", "y"]),
+    "id ds, no time": (LONG[["id", "b"]].rename(columns={"id": "ds"}), {"id": "ds", "value": "b"}, ["ds", "time"]),
+    "crossed": (LONG[["id", "a", "b"]].set_axis(["ds", "unique_id", "y"], axis=1), {"id": "ds", "time": "unique_id"}, None),
+}
+
+
+@pytest.mark.parametrize("case", CLASHES)
+def test_columns_of_ours_give_way_to_those_of_the_caller(case):
+    table, read, first = CLASHES[case]
+    forecaster = Forecaster(horizon=2).fit_naive(table, read=read)
+    forecast = forecaster.predict()
+    assert forecast.columns.is_unique
+    assert forecast.columns[: forecast.columns.get_loc("forecast")].tolist() == (first or ["ds", "unique_id"])
+    assert forecaster.plot().axes[0].lines
+
+
+def test_a_column_has_one_role():
+    with pytest.raises(DataError, match=r"a can be one of read\.id=, read\.time= and read\.value= only"):
+        Forecaster(horizon=2).fit_naive(LONG, read={"id": "a", "time": "a", "value": "b"})
+
+
+FOLDERS = [("../../x y;", "x-y"), ("", "table"), ("*", "table"), ("a" * 300, "a" * 40), ("-x\x1b[2J", "x-2J"), ("店_1", "店_1")]
+
+
+@pytest.mark.parametrize(("name", "folder"), FOLDERS, ids=range(len(FOLDERS)))
+def test_a_run_folder_has_a_harmless_name_whatever_the_file_is_called(name, folder):
+    assert slug(name) == folder
+
+
+# ---- what is said --------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_shows_the_controls_of_a_file_name(call):
+    code, out, err = call("predict", "input=a\x1b[31m\x9b.csv")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: a\\x1b[31m\\x9b.csv: there is no such file")
+    assert err.count("\n") == 1
+
+
+def test_a_terminal_without_a_character_gets_its_code(call, monkeypatch):
+    sales(["café"]).to_parquet("in.parquet")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    code, _, err = call("predict", "input=in.parquet", "read.id=shop", "horizon=1")
+    assert (code, err) == (0, "")
+    assert b"caf\\xe9 2024-02-10" in terminal.buffer.getvalue()
+
+
+def test_the_console_takes_names_for_nothing_but_names(capsys):
+    make_console().print("[red]x[/red] :smile: [link=http://x]y[/link]")
+    assert capsys.readouterr().out == "[red]x[/red] :smile: [link=http://x]y[/link]\n"
+
+
+def test_half_a_character_in_json_reads_back():
+    assert json.loads(to_json({"a\udcff": ["\ud800", "é"]})) == {"a\udcff": ["\ud800", "é"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsattn import config as settings
+from tsattn.data.findings import printable
 
 PATHS = ("input", "output", "load", "plot", "future", "dataset.path")
 TEXTS = (
@@ -66,6 +68,9 @@ def exit_code(name: str, schema: type, task: Task, afterwards: Afterwards | None
 
     `afterwards` gets the jobs of a multirun that came to their end, also where a later one did not.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the terminal has no character for is shown by its code
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup lets it be ignored
             signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -95,21 +100,21 @@ def explain(problem: Exception, name: str) -> int:
     """One line and code 2 for what a user can mend, 3 for a training that broke down, a traceback and code 1 for our bugs."""
     kind = type(problem)
     if "TrainingError" in [base.__name__ for base in kind.__mro__]:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {printable(str(problem))}", file=sys.stderr)
         return FAILED
     if kind.__module__.split(".")[0] in ("hydra", "omegaconf"):
-        print(f"error: {_hydra_reason(problem)}; python -m tsattn.{name} --help lists the settings", file=sys.stderr)
+        print(f"error: {printable(_hydra_reason(problem))}; python -m tsattn.{name} --help lists the settings", file=sys.stderr)
         return USAGE
     if isinstance(problem, OSError) and (problem.filename is not None or problem.errno in NO_ROOM):
         if problem.filename is None:
             _forget_stdout()
-        print(f"error: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+        print(f"error: {printable(str(problem.filename or 'standard output'))}: {problem.strerror}", file=sys.stderr)
         return USAGE
     if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
         print("error: the memory of this machine is not enough for these data and settings", file=sys.stderr)
         return USAGE
     if isinstance(problem, ValueError | TypeError) and _is_ours(problem):
-        print(f"error: {_one_line(str(problem))}", file=sys.stderr)
+        print(f"error: {printable(_one_line(str(problem)))}", file=sys.stderr)
         return USAGE
     traceback.print_exception(problem)
     print("this is a bug in tsattn: please report the lines above", file=sys.stderr)
@@ -366,7 +371,7 @@ def say_origin(config: Any) -> None:
     """Print where the numbers come from, where they are a named data set."""
     dataset = named_dataset(config)
     if dataset is not None and dataset.origin:
-        print(f"this is {dataset.origin}", flush=True)
+        print(f"this is {printable(dataset.origin)}", flush=True)
 
 
 def _check_sha256(path: str, dataset: Any) -> None:

@@ -27,6 +27,7 @@ from tsattn.tables import (
     backtest_columns,
     check_names,
     fit_rows,
+    id_name,
     output_names,
     panel_for,
     prediction_columns,
@@ -193,7 +194,7 @@ def forecast_window(
     answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs_of(fitted)}
     answer = answers[fitted.verdict.answer]
     names = output_names(full)
-    table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
+    table = table.rename(columns={"unique_id": id_name(full.names), "ds": names.time})
     table["cutoff"] = cutoff.loc[list(panel.ids)].repeat(horizon).array
     table["y"] = truth
     for name, values in prediction_columns(fitted, answer).items():

@@ -50,6 +50,8 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
     draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
     if plan.settings.architecture is not None:
         _check_together(draft, panel)
+        if reporting is not None and reporting.again:
+            reporting.say(f"  stopped at any moment, it goes on with: {reporting.again}")
         draft = _trained(draft, panel, plan, config, reporting)
     windows = score_windows(draft, panel, plan.parts)
     fitted = replace(draft, verdict=verdict_of(draft, windows, plan.reason))

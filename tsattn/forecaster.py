@@ -244,7 +244,8 @@ def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame, *, note: str = "") -
     from tsattn.plot import plot_forecast
 
     names = output_names(frame)
-    history = frame.df.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
+    history = frame.df.filter(["ds", "y"] if names.id is None else ["unique_id", "ds", "y"])
+    history = history.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time, "y": names.value})
     history = with_own_ids(history, frame.names)
     title = f"{note}, " * bool(note) + f"answered by {in_words(fitted.verdict.answer, fitted.settings.architecture)}"
     return plot_forecast(history, table, id_col=names.id, time_col=names.time, target_col=names.value, title=title)

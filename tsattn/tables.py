@@ -142,9 +142,19 @@ def _check_rows(frame: Frame, features: list[str], network: bool) -> None:
 
 
 def output_names(frame: Frame) -> OutputNames:
-    """The caller's names; `unique_id` where several series had no id column, `ds` and `y` where there were none."""
+    """The caller's names; `unique_id` where several series had no id column, `ds` and `y` where there were none.
+
+    Where another column of the caller has that name: `series`, `time` and `value`.
+    """
     several = frame.names.id is not None or frame.df["unique_id"].iloc[0] != frame.df["unique_id"].iloc[-1]
-    return OutputNames((frame.names.id or "unique_id") if several else None, frame.names.time or "ds", frame.names.value or "y")
+    time = frame.names.time or ("time" if frame.names.id == "ds" else "ds")
+    value = frame.names.value or ("value" if "y" in (frame.names.id, time) else "y")
+    return OutputNames(id_name(frame.names) if several else None, time, value)
+
+
+def id_name(names: Names) -> str:
+    """The caller's id column, `unique_id` where there was none, `series` where that is the name of the times."""
+    return names.id or ("series" if names.time == "unique_id" else "unique_id")
 
 
 def forecast_table(fitted: Fitted, frame: Frame, horizon: int, future: Rows | None = None) -> pd.DataFrame:
@@ -159,9 +169,8 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int, future: Rows | No
     names = output_names(frame)
     prediction = predict(fitted, panel, horizon)
     table = stamps_after(frame, horizon, future)
+    table = table if names.id is not None else table.drop(columns="unique_id")
     table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
-    if names.id is None:
-        table = table.drop(columns="unique_id")
     for name, values in prediction_columns(fitted, prediction).items():
         table[name] = values
     table["model"] = rungs_that_answer(fitted, panel).repeat(horizon)

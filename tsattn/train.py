@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import shutil
 import sys
 import time
@@ -29,6 +30,7 @@ from typing import Any
 
 from tsattn.cli import Job, claimed, in_multirun, job_overrides, run, same_command, say_origin, table_of
 from tsattn.config import TrainConfig
+from tsattn.data.findings import printable
 from tsattn.files import remove_leftovers, write_file
 from tsattn.output import show_table, write_table
 
@@ -50,9 +52,10 @@ def main(config: TrainConfig) -> None:
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder, console = run_folder(config), make_console()
     if in_multirun():
-        console.print(f"\n{folder}: {' '.join(f'{name}={value}' for name, value in job_overrides().items())}", markup=False)
+        job = " ".join(f"{name}={value}" for name, value in job_overrides().items())
+        console.print(f"\n{printable(f'{folder}: {job}')}")
         if is_done(folder, config, data):
-            console.print(f"{folder}: already there", markup=False)
+            console.print(f"{printable(str(folder))}: already there")
             return
     say_origin(config)
     again = same_command("train", output=folder.parent if in_multirun() else folder)
@@ -61,7 +64,7 @@ def main(config: TrainConfig) -> None:
             train_into(folder, config, data, console, again)
         except (KeyboardInterrupt, SystemExit):
             if (folder / CHECKPOINTS).exists():
-                print(f"\nit goes on with: {again}", file=sys.stderr)
+                print(f"\nit goes on with: {printable(again)}", file=sys.stderr)
             raise
 
 
@@ -72,21 +75,21 @@ def train_into(folder: Path, config: TrainConfig, data: Any, console: Any, again
     from tsattn.training.fit import Reporting
 
     started = time.perf_counter()
-    console.print(f"stopped at any moment, it goes on with: {again}\n", markup=False)
     (folder / NOTE).unlink(missing_ok=True)
     remove_leftovers(folder)
     forecaster = Forecaster(config=fit_config_of(config))
-    forecaster.fit(data, read=config.read, reporting=Reporting(folder, console, folder / CHECKPOINTS))
+    forecaster.fit(data, read=config.read, reporting=Reporting(folder, console, folder / CHECKPOINTS, printable(again)))
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
     write_file(folder / NOTE, store.to_json(asdict(config)))
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     ahead = forecaster.fitted_.schema.columns_of("known")
-    needs = f"A forecast needs {', '.join(ahead)} ahead: python -m tsattn.predict load={folder} input=... future=FILE"
-    console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n", markup=False)
-    console.print(str(forecaster.verdict_), markup=False)
+    place = printable(str(folder))
+    needs = f"A forecast needs {printable(', '.join(ahead))} ahead: python -m tsattn.predict load={place} input=... future=FILE"
+    console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n")
+    console.print(str(forecaster.verdict_))
     console.print(
-        f"{time.perf_counter() - started:.0f} s; the model is in {folder}: python -m tsattn.predict load={folder} input=..."
+        f"{time.perf_counter() - started:.0f} s; the model is in {place}: python -m tsattn.predict load={place} input=..."
     )
 
 
@@ -121,7 +124,7 @@ def compare(jobs: list[Job]) -> None:
     ]
     groups = comparison.compare(runs)
     paths = comparison.write(groups, folders[0].parent)
-    print(f"\n{comparison.to_markdown(groups)}\nThis comparison is in {' and '.join(map(str, paths))}")
+    print(f"\n{comparison.to_markdown(groups)}\nThis comparison is in {printable(' and '.join(map(str, paths)))}")
 
 
 def is_done(folder: Path, config: TrainConfig, data: Any) -> bool:
@@ -152,7 +155,12 @@ def run_folder(config: TrainConfig) -> Path:
             raise ValueError(f"output={config.output} is a file: in train it names the run folder")
         return folder
     name = Path(config.input).name.split(".")[0] if config.input else config.dataset.name
-    return claimed(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return claimed(Path("runs") / f"{slug(name)}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def slug(name: str) -> str:
+    """A name as the harmless start of a folder's name: letters, digits, _ and -, 40 at most."""
+    return re.sub(r"\W+", "-", name)[:40].strip("-") or "table"
 
 
 if __name__ == "__main__":

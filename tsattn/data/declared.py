@@ -98,8 +98,10 @@ def missing_columns(what: str, expected: dict[str, bool], columns: Iterable[str]
 
 
 def check_roles(declared: Declared, ids: list[str], times: list[str], values: list[str]) -> None:
-    """Refuse a column that is declared and also id, time or value; an id may be static too."""
-    problems = []
+    """Refuse a column with two roles among id, time, value and covariate; an id may be static too."""
+    roles = [name for part in (ids, times, values) for name in dict.fromkeys(part)]
+    twice = dict.fromkeys(name for name in roles if roles.count(name) > 1)
+    problems = [f"the column {name} can be one of read.id=, read.time= and read.value= only" for name in twice]
     for name, column in declared.covariates.items():
         if column in times or column in values:
             setting, role = ("read.time", "the time") if column in times else ("read.value", "the value to forecast")

@@ -66,12 +66,14 @@ class TrainData(NamedTuple):
 class Reporting(NamedTuple):
     """Where a training reports: log files go into `folder`, lines or a bar to `console`; None is silent.
 
-    In `checkpoints` it notes where it stands; started again with the same data and settings it goes on from there.
+    In `checkpoints` it notes where it stands; started again with the same data and settings it goes on from there. `again` is
+    the command for that, told before training begins.
     """
 
     folder: Path | None = None
     console: Console | None = None
     checkpoints: Path | None = None
+    again: str = ""
 
     def say(self, *lines: object) -> None:
         """Print each on a line of its own, as it is."""
@@ -82,7 +84,7 @@ class Reporting(NamedTuple):
 
 def make_console() -> Console:
     """The terminal, or the output of a notebook cell; others take it from here, where importing rich leaves `random` alone."""
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def train(
