@@ -250,6 +250,16 @@ def test_series_without_a_known_value_are_nan_and_leave_their_neighbours_alone(n
 
 
 @pytest.mark.parametrize("name", BASELINES)
+def test_a_series_silent_for_thousands_of_rows_has_a_forecast(name):
+    mean, quantiles = one(name, [*range(1, 101), *[NAN] * 3000], season_length=7)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    if name in ("last_value", "damped_mean"):
+        assert mean.tolist() == [100.0] * 5
+
+
+@pytest.mark.parametrize("name", BASELINES)
 def test_an_empty_panel_gives_empty_tables(name):
     for indptr, num_series in (([0], 0), ([0, 0], 1)):
         mean, quantiles = forecast(name, np.zeros(0), np.array(indptr), horizon=2, season_length=7, levels=LEVELS)

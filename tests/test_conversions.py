@@ -156,6 +156,13 @@ def test_every_kind_of_column_with_a_zone_holds_the_same_instants(kind):
     assert times_of(table(AWARE[kind]), tz="Europe/Berlin")[0].strftime("%H:%M%z") == "00:00+0100"
 
 
+def test_objects_of_one_zone_keep_it_so_that_days_stay_days_across_a_clock_change():
+    days = [dt.datetime(2024, 3, 25, tzinfo=ZoneInfo("Europe/Berlin")) + i * DAY for i in range(NUM)]
+    frame = frame_of(table(pd.Series(days, dtype=object)))
+    assert (frame.freq, str(frame.df["ds"].dt.tz)) == ("D", "Europe/Berlin")
+    assert [stamp.to_pydatetime() for stamp in frame.df["ds"]] == days
+
+
 @pytest.mark.parametrize("kind", ["text", "object"])
 def test_mixed_offsets_are_instants(kind):
     east, west = (dt.timezone(dt.timedelta(hours=hours)) for hours in (9, -5))
@@ -245,7 +252,10 @@ TABLES = {
     "time in an index without a name": pd.DataFrame({"y": Y}, index=pd.DatetimeIndex(DAYS)),
     "texts in a named index": pd.DataFrame({"y": Y}, index=pd.Index(TEXTS, name="ds")),
     "dates in a named index": pd.DataFrame({"y": Y}, index=pd.Index([day.date() for day in DAYS], dtype=object, name="ds")),
+    "dates in an index without a name": pd.DataFrame({"y": Y}, index=pd.Index([day.date() for day in DAYS], dtype=object)),
     "series": pd.Series(Y, index=pd.DatetimeIndex(DAYS)),
+    "series of dates": pd.Series(Y, index=pd.Index([day.date() for day in DAYS], dtype=object)),
+    "series of texts in a named index": pd.Series(Y, index=pd.Index(TEXTS, name="day")),
     "index of id and time": pd.DataFrame({"unique_id": "a", **PLAIN}).set_index(["unique_id", "ds"]),
     "series with an index of id and time": pd.DataFrame({"unique_id": "a", **PLAIN}).set_index(["unique_id", "ds"])["y"],
     "index of levels without names": pd.DataFrame({"y": Y}, index=pd.MultiIndex.from_arrays([["a"] * NUM, DAYS])),

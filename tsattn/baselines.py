@@ -135,8 +135,10 @@ def damped_mean(history: np.ndarray, *, horizon: int, season_length: int) -> Pat
     level_t = sum_j (1 - a)^j y_(t-j) / sum_j (1 - a)^j over the known values, j in rows; divided by the weights, so that no
     starting level is needed: the plain mean for a near 0, the last value for a near 1. Of the constants in `SMOOTHING` each
     series takes the one with the smallest in-sample sum of squared one-step errors (one parameter).
-    The first errors are those of means of few values: from five points the interval is wider than need be.
+    The first errors are those of means of few values: from five points the interval is wider than need be. A series without
+    a value in the last `SMOOTHING_ROWS` rows has its last value.
     """
+    last, since = _last_known(history)
     history = history[:, -SMOOTHING_ROWS:]
     kept = 1 - SMOOTHING[:, None]
     level, weight, squares = (np.zeros((len(SMOOTHING), len(history))) for _ in range(3))
@@ -149,8 +151,7 @@ def damped_mean(history: np.ndarray, *, horizon: int, season_length: int) -> Pat
         level += np.divide(error, weight, out=np.zeros_like(error), where=known)
         num_known += known
     best, every = squares.argmin(axis=0), np.arange(len(history))
-    _, since = _last_known(history)
-    level = np.where(num_known > 0, level[best, every], np.nan)
+    level = np.where(num_known > 0, level[best, every], last)
     widening = np.sqrt(1 + (_steps(since, horizon) - 1) * SMOOTHING[best][:, None] ** 2)
     return Path(np.repeat(level[:, None], horizon, axis=1), widening, squares[best, every], num_known - 2)
 

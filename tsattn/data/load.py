@@ -241,7 +241,7 @@ def _frame_columns(df: pd.DataFrame) -> Columns:
     index = df.index
     if isinstance(index, pd.MultiIndex):
         df = df.reset_index()
-    elif isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or (index.name is not None and index.name not in df.columns):
+    elif _holds_times(index) or (index.name is not None and index.name not in df.columns):
         name = index.name if index.name is not None else "ds"
         if name in df.columns:
             raise DataError(f"the index and a column are both called {name!r}: rename one of them")
@@ -253,8 +253,14 @@ def _frame_columns(df: pd.DataFrame) -> Columns:
     return {name: _typed(df.iloc[:, i], name) for i, name in enumerate(names)}
 
 
+def _holds_times(index: pd.Index) -> bool:
+    """Whether an index is one of times, so that it counts without a name too."""
+    kinds = ("date", "datetime", "datetime64", "period")
+    return isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or pd.api.types.infer_dtype(index) in kinds
+
+
 def _load_series(series: pd.Series) -> Loaded:
-    if isinstance(series.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex):
+    if isinstance(series.index, pd.MultiIndex) or _holds_times(series.index) or series.index.name is not None:
         return Loaded(_frame_columns(series.to_frame("y" if series.name is None else str(series.name))))
     name = "y" if series.name is None else str(series.name)
     return Loaded({name: _typed(series.reset_index(drop=True), name)}, nameless=series.name is None)
@@ -316,10 +322,10 @@ def _object_column(series: pd.Series) -> Column:
         whole = kind == "integer" and not series.isna().any()
         return pd.Series(series.to_numpy(dtype="int64" if whole else "float64", na_value=None if whole else np.nan))
     if kind in ("datetime", "date", "datetime64"):
-        aware = [value.tzinfo is not None for value in series if isinstance(value, dt.datetime) and not pd.isna(value)]
-        if any(aware) and not all(aware):
+        zones = {str(value.tzinfo or "") for value in series if isinstance(value, dt.datetime) and not pd.isna(value)}
+        if "" in zones and len(zones) > 1:
             raise DataError("a time column holds stamps with and without a time zone")
-        return _stamps_of(pd.Series(pd.to_datetime(series, utc=any(aware))))
+        return _stamps_of(pd.Series(pd.to_datetime(series, utc=len(zones) > 1)))
     if kind == "boolean":
         return series.astype("boolean")
     if kind == "period":
