@@ -269,6 +269,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "title lines with commas": ("Sales, all shops, 2024\n\nds,y\n2024-01-01,1\n", "the table seems to start at line 3"),
     "a title above semicolons": ("Umsatz\n\nds;y\n2024-01-01;1\n2024-01-02;2\n", "the table seems to start at line 3"),
+    "a title with another separator": ("Sales; 2024\nds,y\n2024-01-01,1\n2024-01-02,2\n", "the table seems to start at line 2"),
     "a title below a comment": ("# made by hand\nUmsatz\nds;y\n2024-01-01;1\n", "the table seems to start at line 3"),
     "a last line cut in its middle": (
         "ds,y\n2024-01-01,1\n2024-01-0",

@@ -51,6 +51,20 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
         line, shown = damage.open_quote(source.lines(start), sep)
         if line:
             raise DataError(f"{name}: line {line + skipped} opens a quote that is never closed ({shown}): close or remove it")
+    first = _first_records(source, start, skipped, sep)
+    header, width = first[0], len(first[0])
+    if len(first) > 1 and len(first[1]) == width + 1 and not first[1][-1].strip(SPACES):
+        width += 1
+    elif len(first) > 1 and len(first[1]) == width - 1 > 0 and not header[-1].strip(SPACES):
+        width -= 1
+    if width > MAX_COLUMNS:
+        raise DataError(f"{name}: {width} columns are more than {MAX_COLUMNS}; is read.sep= right?")
+    return Shape(start, skipped, sep, header, width)
+
+
+def _first_records(source: Source, start: int, skipped: int, sep: str) -> list[list[str]]:
+    """The fields of the header and of the first row, where there is one."""
+    name = source.name
     first: list[list[str]] = []
     try:
         with long_cells():
@@ -63,14 +77,7 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
         raise DataError(f"{name}: a cell in line {line} is too long to be one: is a quote not closed?") from error
     if not first:
         raise DataError(f"{name}: the file holds no cell")
-    header, width = first[0], len(first[0])
-    if len(first) > 1 and len(first[1]) == width + 1 and not first[1][-1].strip(SPACES):
-        width += 1
-    elif len(first) > 1 and len(first[1]) == width - 1 > 0 and not header[-1].strip(SPACES):
-        width -= 1
-    if width > MAX_COLUMNS:
-        raise DataError(f"{name}: {width} columns are more than {MAX_COLUMNS}; is read.sep= right?")
-    return Shape(start, skipped, sep, header, width)
+    return first
 
 
 def _without_comments(source: Source) -> tuple[int, int, str]:
@@ -102,9 +109,9 @@ def _separator(sample: str, name: str, skipped: int) -> str:
             best.append((share, widths[0], sep))
         elif rows:
             starts.append(damage.table_start(rows))
+    if any(starts) and all(share <= 0.5 for share, _, _ in best):
+        raise damage.title_above(name, max(starts) + skipped)
     if not best:
-        if any(starts):
-            raise damage.title_above(name, max(starts) + skipped)
         return ","
     best.sort(key=lambda item: (item[0] > 0.9, item[1], item[0]), reverse=True)
     if len(best) > 1 and best[0][0] > 0.9 and best[1][0] > 0.9 and best[0][1] == best[1][1]:
