@@ -360,8 +360,8 @@ def test_settings_of_numbers_and_times_that_make_no_sense_are_refused(tmp_path, 
         rows_of(tmp_path, daily(), **settings)
 
 
-def test_years_that_do_not_fit_are_refused_whatever_the_form(tmp_path):
-    with pytest.raises(DataError, match=r"line 2: '1000-01-01'.*is not a possible date: years go from 1678 to 2261"):
+def test_years_that_do_not_fit_are_refused_whatever_the_form(tmp_path):  # pandas 2 does not read them in the first place
+    with pytest.raises(DataError, match=r"line 2: '1000-01-01'.*(years go from 1678 to 2261|is not of the form)"):
         rows_of(tmp_path, "ds,y\n1000-01-01,1\n1000-01-02,2\n", date_format="%Y-%m-%d")
 
 

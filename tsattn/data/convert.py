@@ -228,8 +228,10 @@ def values(loaded: Loaded, names: list[str], marks: Marks, problems: list[str]) 
 
 def _report_changed(loaded: Loaded, name: str, column: pa.Array, marks: Marks) -> None:
     """Report numbers that are not written plainly, and whole numbers too long to be kept exactly."""
-    written = pc.not_equal(numbers.plain(column), column).to_numpy(zero_copy_only=False)
-    changed = np.flatnonzero(written & numbers.numeric(column, marks)[0].to_numpy(zero_copy_only=False))
+    plain, changed = numbers.plain(column), np.zeros(0, dtype=np.int64)
+    if plain is not column:
+        both = pc.and_(pc.not_equal(plain, column), numbers.numeric(column, marks)[0])
+        changed = np.flatnonzero(both.to_numpy(zero_copy_only=False))
     reason = "digits, signs or unseen marks of another script, read as plain numbers"
     for rows, words, level in (
         (changed, reason, "repair"),

@@ -209,7 +209,6 @@ def _hint(cell: str) -> str:
 
 def rounded(column: pa.Array, marks: Marks) -> np.ndarray:
     """The rows of whole numbers with more digits than a float64 can keep."""
-    column = normalised(plain(column), marks)
-    long = np.flatnonzero(pc.match_substring_regex(column, r"^[+-]?\d{16,308}$").to_numpy(zero_copy_only=False))
-    cells = column.take(pa.array(long)).to_pylist()
-    return long[[int(cell) != int(float(cell)) for cell in cells]] if len(long) else long
+    rows = np.flatnonzero(pc.greater_equal(pc.binary_length(column), 16).to_numpy(zero_copy_only=False))
+    cells = normalised(plain(column.take(pa.array(rows))), marks).to_pylist()
+    return rows[[re.fullmatch(r"[+-]?\d{16,308}", cell) is not None and int(cell) != int(float(cell)) for cell in cells]]

@@ -56,7 +56,7 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     """Stamps of a text column; each distinct text is read once."""
     coded = pc.dictionary_encode(column)
     codes = coded.indices.to_numpy()
-    texts = pa.array([forms.tidy(cell) for cell in coded.dictionary.to_pylist()], pa.string())
+    texts = _tidy(coded.dictionary)
     if date_format:
         unique = _by_format(texts, date_format)
     elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d{1,19}(\.0*)?$")).as_py():
@@ -70,6 +70,14 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
     stamps = unique.stamps.take(codes).reset_index(drop=True) if len(unique.stamps) else unique.stamps
     return unique._replace(stamps=stamps, bad=bad)
+
+
+def _tidy(texts: pa.Array) -> pa.Array:
+    """`forms.tidy` of those texts that may need it."""
+    odd = pc.or_(pc.invert(pc.string_is_ascii(texts)), pc.match_substring_regex(texts, r"^[\s\[]|\s$"))
+    if not pc.any(odd).as_py():
+        return texts
+    return pc.replace_with_mask(texts, odd, pa.array([forms.tidy(cell) for cell in texts.filter(odd).to_pylist()], pa.string()))
 
 
 def parse_numbers(values: np.ndarray, name: str) -> Times:
@@ -125,6 +133,8 @@ def _by_format(texts: pa.Array, date_format: str) -> Times:
 
 def _with_weekdays(texts: pa.Array, name: str) -> Times:
     """Read the texts; the name of a weekday before a date must be that of its day."""
+    if not pc.any(pc.match_substring_regex(texts, r"^[^\d\s]{2,10} ")).as_py():
+        return _by_form(texts, name)
     cells = [forms.split_weekday(cell) for cell in texts.to_pylist()]
     days = np.array([day for day, _ in cells])
     if not (days >= 0).any():
@@ -156,7 +166,7 @@ def _by_form(texts: pa.Array, name: str) -> Times:
         return _failed(texts, bad, f"{usual}; it {hint}" if hint else usual)
     parts = _parts(texts, form)
     findings: list[Finding] = []
-    cells = texts.to_pylist()
+    cells = [] if form == "year-month-day" else texts.to_pylist()  # of these no doubt is possible
     doubts.refuse_doubts(form, parts, cells, name)
     if "first" in parts:
         doubts.day_and_month(parts, cells, name, findings)
