@@ -111,3 +111,24 @@ def test_settings_load_neither_torch_nor_pandas_nor_hydra():
         "import sys, tsattn.config; print([m for m in ('torch', 'pandas', 'numpy', 'hydra', 'omegaconf') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"horizon": 100_001}, "horizon=100001 must be at most 100000"),
+        ({"context_length": 10**12}, "context_length=1000000000000 must be at most 100000"),
+        ({"season_length": 100_001}, "season_length=100001 must be at most 100000"),
+        ({"quantiles": [i / 2000 for i in range(1, 1001)]}, "the number of quantiles=1000 must be at most 999"),
+    ],
+)
+def test_what_no_folder_would_hold_is_refused_before_training(settings, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        FitConfig(**settings)
+
+
+def test_a_network_of_endless_size_is_refused():
+    with pytest.raises(ValueError, match=r"^model\.d_model=1000000 must be at most 100000$"):
+        EncoderConfig(d_model=10**6)
+    with pytest.raises(ValueError, match=r"^model\.attention_window=10001 must be at most 10000$"):
+        EncoderConfig(attention_window=10_001)

@@ -21,7 +21,7 @@ import numpy as np
 
 from tsattn import verdict
 from tsattn.data.findings import printable
-from tsattn.files import write_file
+from tsattn.files import newest, write_file
 from tsattn.verdict import NETWORK, WORDS
 
 WINDOWS = "verdict_windows.csv"  # in a run folder: id, cutoff, origin, and a column per rung
@@ -89,7 +89,7 @@ def _is_place(name: str) -> bool:
 
 def read_run(folder: Path, *, variant: str, data: str) -> Run:
     """A run from its folder: `config.json` and `verdict_windows.csv`."""
-    settings = json.loads((folder / "config.json").read_bytes())["settings"]
+    settings = json.loads(newest(folder, "config.json").read_bytes())["settings"]
     with open(folder / WINDOWS, newline="", encoding="utf-8") as file:
         header, *lines = csv.reader(file)
     errors = {rung: np.array([float(line[3 + i] or "nan") for line in lines]) for i, rung in enumerate(header[3:])}

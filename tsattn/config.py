@@ -19,6 +19,16 @@ def check_choice(field: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{field}={value!r} is not known: choose one of {', '.join(allowed)}")
 
 
+MAX_STEPS = 100_000  # of context, horizon, season and any size of a network
+MAX_WINDOW = 10_000  # tokens per block of local attention: as many times as many pairs
+MAX_LEVELS = 1000
+
+
+def _check_most(field: str, value: Any, most: int) -> None:
+    if value is not None and value > most:
+        raise ValueError(f"{field}={value} must be at most {most}")
+
+
 def _check_least(field: str, value: Any, least: int) -> None:
     if value is not None and not value >= least:
         raise ValueError(f"{field}={value} must be at least {least}")
@@ -86,6 +96,7 @@ class ModelConfig:
             raise ValueError(f"model.dropout={dropout} must lie in [0, 1)")
         for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
             _check_least(f"model.{name}", getattr(self, name, None), 1)
+            _check_most(f"model.{name}", getattr(self, name, None), MAX_WINDOW if name == "attention_window" else MAX_STEPS)
         d_model, num_heads = getattr(self, "d_model", None), getattr(self, "num_heads", None)
         if d_model and num_heads and d_model % num_heads:
             raise ValueError(f"model.d_model={d_model} must be divisible by model.num_heads={num_heads}")
@@ -291,6 +302,9 @@ class FitConfig:
             check_horizon(self.horizon)
         for name, least in (("context_length", 1), ("season_length", 1), ("seed", 0)):
             _check_least(name, getattr(self, name), least)
+        for name in ("horizon", "context_length", "season_length"):
+            _check_most(name, getattr(self, name), MAX_STEPS)
+        _check_most("the number of quantiles", len(self.quantiles), MAX_LEVELS - 1)  # the median is always added
         if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
         self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})

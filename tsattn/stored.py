@@ -14,15 +14,12 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from tsattn.baselines import BASELINES
-from tsattn.config import MODEL_CONFIGS, FitConfig, ModelConfig, ReadConfig, TrainerConfig
+from tsattn.config import MAX_LEVELS, MAX_STEPS, MAX_WINDOW, MODEL_CONFIGS, FitConfig, ModelConfig, ReadConfig, TrainerConfig
 from tsattn.data.covariates import from_plain
 from tsattn.data.findings import LEVELS, Finding
 from tsattn.fitted import Schema, Settings
 from tsattn.verdict import NETWORK, Verdict
 
-MAX_STEPS = 100_000  # of context, horizon, season and any size of a network
-MAX_WINDOW = 10_000  # tokens per block of local attention: as many times as many pairs
-MAX_LEVELS = 1000
 MAX_CALENDAR = 1000
 MAX_FEATURES = 20_000  # of the calendar and of covariates
 MAX_DEPTH = 30
