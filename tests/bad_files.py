@@ -287,6 +287,7 @@ OWN: dict[str, bytes] = {
     "yyyymmdd_with_february_30": times("20240228", "20240229", "20240230", "20240301"),
     "yyyymm_with_month_13": times("202011", "202012", "202013", "202101"),
     "week_numbers_as_whole_numbers": times("202051", "202052", "202053", "202101", header="week,y"),
+    "weeks_of_one_quarter_as_whole_numbers": times("202401", "202402", "202403", header="yearweek,y"),
     "weeks_with_a_hyphen": times("2020-01", "2020-02", "2020-03", header="week,y"),
     "week_53_with_a_hyphen": times("2020-52", "2020-53", "2021-01", header="week,y"),
     "week_2020w01": times("2020W01", "2020W02", "2020W03"),

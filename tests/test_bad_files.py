@@ -330,6 +330,7 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "yyyymmdd_with_february_30": refused("line 4: '20240230'", "is not a date"),
     "yyyymm_with_month_13": refused("202013 is no month", "2020-W13"),
     "week_numbers_as_whole_numbers": refused("202053", "2020-W53"),
+    "weeks_of_one_quarter_as_whole_numbers": refused("202403 may be a week", "2024-W03"),
     "weeks_with_a_hyphen": refused("2020-01 may be a week or a month", "W05"),
     "week_53_with_a_hyphen": refused("may be a week or a month", "W05"),
     "week_2020w01": read(at("2019-12-30", "2020-01-06", "2020-01-13"), "W-MON"),

@@ -28,7 +28,7 @@ DIALECT_TIME = ("ds", "timestamp")
 DIALECT_VALUE = (("y", "target"), ("value", "count"))
 TIME_WORDS = frozenset(
     ("ds", "date", "datetime", "timestamp", "time", "day", "week", "month", "quarter", "year", "period")
-    + ("yearmon", "yearmonth", "t", "step", "datum")
+    + ("yearmon", "yearmonth", "yearweek", "year_week", "t", "step", "datum")
     + ("jahr", "quartal", "monat", "woche", "kw", "zeit", "année", "annee", "mois", "semaine", "fecha", "año", "mes", "semana")
     + ("ano", "mês", "anno", "mese", "settimana", "jaar", "kwartaal", "maand")
 )
