@@ -129,12 +129,12 @@ ANY_TEXT = st.text(st.sampled_from("0123456789-./:;,\t|\"'\n\r +eE%#aT\u00a0\u22
 
 def plain_rows(content: bytes) -> list[Row] | None:
     """The rows of a plain long CSV with whole dates and plain numbers, read by other means; None for any other file."""
-    lines = content.decode("ascii", "replace").splitlines()
+    lines = content.decode("ascii", "replace").split("\n")
     header = lines[0] if lines else ""
     if header not in ("ds,y", "unique_id,ds,y") or not content.endswith(b"\n") or b"\r" in content or b'"' in content:
         return None
     rows = []
-    for line in lines[1:]:
+    for line in lines[1:-1]:
         found = re.fullmatch(r"([a-z]),(.*),(.*)" if "unique" in header else r"()(.*),(.*)", line)
         if found is None or not PLAIN_DATE.fullmatch(found[2]) or not PLAIN_NUMBER.fullmatch(found[3]):
             return None
