@@ -13,6 +13,7 @@ import numpy as np
 from tsattn import baselines
 from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, select
+from tsattn.turns import BUILDING
 from tsattn.verdict import NETWORK, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
@@ -239,14 +240,14 @@ def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) ->
 
 
 def build_network(settings: Settings, num_features: int) -> Any:
-    """A network of this shape on the CPU, fresh weights drawn from `settings.seed`; the caller's random state is left alone."""
+    """A network of this shape on the CPU, fresh weights drawn from `settings.seed`; torch's random state is left alone."""
     import torch
 
     from tsattn.models import MODELS
+    from tsattn.nn.drawing import DrawFrom
 
     assert settings.model is not None
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(settings.seed)
+    with BUILDING, DrawFrom(torch.Generator().manual_seed(settings.seed)), torch.device("cpu"):
         network = MODELS[settings.model.name](
             settings.model,
             num_features=num_features,

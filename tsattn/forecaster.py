@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +35,18 @@ class Forecaster:
 
     >>> forecaster = Forecaster(horizon=7).fit("counts.csv")    # doctest: +SKIP
     >>> forecaster.predict()                                    # doctest: +SKIP
+
+    Threads: any number may forecast at once, also while it is fitted again: until that fit is done the one before answers.
+    Trainings of one process take turns.
     """
+
+    read_: ReadConfig
+    rows_: Rows
+    config_: FitConfig
+    transformer_: Any
+    fitted_: Fitted
+    findings_: Findings
+    verdict_windows_: pd.DataFrame
 
     def __init__(
         self,
@@ -95,10 +107,16 @@ class Forecaster:
         frame, fit = fit_rows(
             rows, reading, config, network=network, transformer=transformer, reporting=make_reporting(reporting)
         )
-        self.read_, self.rows_, self.config_, self.transformer_ = reading, rows, config, transformer
-        self.fitted_: Fitted = fit.fitted
-        self.findings_ = Findings([*frame.findings, *fit.findings])
-        self.verdict_windows_ = window_table(frame, fit.windows)
+        learned = {
+            "read_": reading,
+            "rows_": rows,
+            "config_": config,
+            "transformer_": transformer,
+            "fitted_": fit.fitted,
+            "findings_": Findings([*frame.findings, *fit.findings]),
+            "verdict_windows_": window_table(frame, fit.windows),
+        }
+        vars(self).update(learned)  # in one operation: a forecast in another thread sees the fit before or this one
         return self
 
     def predict(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> pd.DataFrame:
@@ -111,8 +129,10 @@ class Forecaster:
         (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
         `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`.
         """
-        frame, steps = self.frame(data, horizon=horizon)
-        return forecast_table(self._fitted(), frame, steps, self.future_rows(future, frame))
+        now = copy(self)  # a fit in another thread may end meanwhile
+        frame, steps = now.frame(data, horizon=horizon)
+        self.data_findings_ = now.data_findings_
+        return forecast_table(now.fitted_, frame, steps, now.future_rows(future, frame))
 
     def future_rows(self, future: Any, frame: Frame) -> Rows | None:
         """The covariates known ahead of `frame`, and its times where it lies on no grid; None where none are given."""
@@ -163,8 +183,10 @@ class Forecaster:
 
     def plot(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
-        frame, steps = self.frame(data, horizon=horizon)
-        return draw(self.fitted_, frame, forecast_table(self.fitted_, frame, steps, self.future_rows(future, frame)))
+        now = copy(self)  # as in predict
+        frame, steps = now.frame(data, horizon=horizon)
+        self.data_findings_ = now.data_findings_
+        return draw(now.fitted_, frame, forecast_table(now.fitted_, frame, steps, now.future_rows(future, frame)))
 
     def save(self, folder: str | os.PathLike[str]) -> Forecaster:
         """Write the model folder (see `tsattn.store`); the data are not stored in it."""

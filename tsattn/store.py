@@ -41,6 +41,7 @@ from tsattn.manifest import (
     to_json,
 )
 from tsattn.stored import described, findings_of
+from tsattn.turns import BUILDING
 
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
 LEAST_TENSORS = 2  # of each layer of a network
@@ -193,7 +194,7 @@ def _shapes(settings: Settings, schema: Schema, num_tensors: int) -> dict[str, A
     num_layers = getattr(settings.model, "num_layers", None) or 0
     if num_layers * LEAST_TENSORS > num_tensors:
         raise ValueError(f"{num_layers} layers have more than {num_tensors} tensors")
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with BUILDING, torch.device("meta"):  # where nothing is drawn
         network = MODELS[settings.model.name](
             settings.model,
             num_features=schema.num_features,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsattn.data.findings import DataError
+from tsattn.turns import ONE_AT_A_TIME
 
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 WORKING = f"{', '.join(SCALERS)}, OneHotEncoder, ColumnTransformer and Pipeline of these, 'passthrough' and 'drop'"
@@ -142,7 +143,7 @@ def _fitted(transformer: Any, columns: dict[str, np.ndarray]) -> Any:
 
     try:
         fresh: Any = clone(transformer)
-        with warnings.catch_warnings():
+        with ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
             return fresh.fit(as_table(columns))
     except (ValueError, TypeError) as error:

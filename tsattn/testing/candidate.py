@@ -50,7 +50,7 @@ class Candidate:
         self.heads = [head for head in HEADS if head != "auto"] if self.config.head == "auto" else [self.config.head]
 
     @property
-    def outputs(self) -> list[dict[str, str]]:
+    def outputs(self) -> list[dict[str, Any]]:
         """Heads and scalings to try: every head with the scaling of the configuration, the first one with every other."""
         others = [scaling for scaling in SCALINGS if scaling != self.config.scaling]
         own = [{"head": head, "scaling": self.config.scaling} for head in self.heads]

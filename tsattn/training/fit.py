@@ -37,6 +37,7 @@ from tsattn.training.stream import (
     default_batch_size,
     validation_batches,
 )
+from tsattn.turns import ONE_AT_A_TIME
 
 
 class Trained(NamedTuple):
@@ -197,7 +198,7 @@ def run_once(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
     best = BestWeights(held_out, run.data.validation_end, every=config.validate_every, patience=config.patience)
     log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=run.name, rows=rows)
     gpu = accelerator == "gpu"
-    with quiet_lightning(), own_random_state(run.seed, gpu=gpu), threads_for(run.module.model):
+    with ONE_AT_A_TIME, quiet_lightning(), own_random_state(run.seed, gpu=gpu), threads_for(run.module.model):
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
