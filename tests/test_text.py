@@ -177,7 +177,10 @@ def test_any_table_that_is_written_by_the_rules_comes_back_with_its_lines(tmp_pa
     assert [table.place(i) for i in range(len(rows))] == [f"a.csv, line {line}" for line in lines]
 
 
-@pytest.mark.parametrize(("content", "line"), [('y\n""\n1\n', 3), ("y;\n;\n1;\n", 3), ("y;z\n;\n1;2\n", 3), ("\n#\n5\n6\n", 4)])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [('y\n""\n1\n', 3), ("y;\n;\n1;\n", 3), ("y\n1\n , \n3\n", 4), ("y;z\n;\n1;2\n", 3), ("\n#\n5\n6\n", 4)],
+)
 def test_rows_below_empty_cells_keep_their_lines(tmp_path, content, line):
     table = loaded(tmp_path, content)
     assert table.place(table.num_rows - 1) == f"a.csv, line {line}"
@@ -253,6 +256,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         'ds,y\n2024-01-01,"1\n' + MANY * 500,
         "line 2 opens a quote that is never closed ('2024-01-01,\"1')",
     ),
+    "an unclosed quote below one inside a cell": ('ds,y\n5" pipe,1\n2024-01-02,"2\n2024-01-03,3\n', "line 3 opens a quote"),
+    "an unclosed quote at the end below one inside a cell": ('ds,y\n5" pipe,1\n2024-01-02,"2', "line 3 opens a quote"),
+    "a quote among blanks": ('ds,y\n2024-01-01,1\n "  \n2024-01-02,2"\n', "line 3 has 1"),
     "two unclosed quotes": ('ds,y\n2024-01-01,"1\n2024-01-02,2\n2024-01-03,"3,4\n', "a quote that opens in line 2"),
     "a merge conflict": (
         "ds,y\n2024-01-01,1\n<<<<<<< HEAD\n2024-01-01,1\n=======\n2024-01-01,2\n>>>>>>> b\n",

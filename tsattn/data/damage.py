@@ -133,12 +133,12 @@ def _count(chunk: bytes, wanted: bytes) -> int:
 # ---- records -----------------------------------------------------------------------------------------------------------
 
 
-def records(text: Iterable[str], sep: str, *, single: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of every record that is not wholly blank; a `single` column may hold empty cells."""
+def records(text: Iterable[str], sep: str, *, blank: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of every record that is not wholly blank; below the header also those of `blank` empty fields."""
     reader = csv.reader(text, delimiter=sep)
     before, begun = 0, False
     for fields in reader:
-        if any(value.strip(SPACES) for value in fields) or (single and begun and fields):
+        if any(value.strip(SPACES) for value in fields) or (begun and len(fields) == blank > 0):
             begun = True
             yield before + 1, fields
         before = reader.line_num

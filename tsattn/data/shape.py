@@ -48,9 +48,7 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
     if config.sep is None and sep != ",":
         findings.append(Finding("file", f"{name}: columns are separated by {SEPARATOR_NAMES.get(sep, repr(sep))}", "read.sep="))
     if source.seen.quotes % 2:
-        line, shown = damage.open_quote(source.lines(start), sep)
-        if line:
-            raise DataError(f"{name}: line {line + skipped} opens a quote that is never closed ({shown}): close or remove it")
+        check_quotes(source, start, skipped, sep)
     first = _first_records(source, start, skipped, sep)
     header, width = first[0], len(first[0])
     if len(first) > 1 and len(first[1]) == width + 1 and not first[1][-1].strip(SPACES):
@@ -60,6 +58,15 @@ def find_shape(source: Source, config: ReadConfig) -> Shape:
     if width > MAX_COLUMNS:
         raise DataError(f"{name}: {width} columns are more than {MAX_COLUMNS}; is read.sep= right?")
     return Shape(start, skipped, sep, header, width)
+
+
+def check_quotes(source: Source, start: int, skipped: int, sep: str) -> None:
+    """`DataError` where a quote is open at the end of the text."""
+    line, shown = damage.open_quote(source.lines(start), sep)
+    if line:
+        raise DataError(
+            f"{source.name}: line {line + skipped} opens a quote that is never closed ({shown}): close or remove it"
+        )
 
 
 def _first_records(source: Source, start: int, skipped: int, sep: str) -> list[list[str]]:

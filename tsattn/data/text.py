@@ -16,7 +16,7 @@ from tsattn.config import ReadConfig
 from tsattn.data import damage, memory
 from tsattn.data.damage import BLOCK, SPACES, long_cells, records
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.shape import Shape, find_shape
+from tsattn.data.shape import Shape, check_quotes, find_shape
 from tsattn.data.source import Source, open_source
 
 pc: Any = pyarrow.compute  # its functions are made at import time, unseen by type checkers
@@ -32,6 +32,7 @@ class TextTable:
     start: int  # where the text after the comment lines begins, in bytes
     skipped: int  # lines before it
     sep: str
+    width: int  # fields per row in the file
     header_line: int  # line number of the header, or 0 when there is none
     trimmed: set[str] = field(default_factory=set)  # columns that had blanks around some cells
     findings: list[Finding] = field(default_factory=list)
@@ -49,7 +50,8 @@ class TextTable:
         return line
 
     def _lines(self) -> Iterator[int]:
-        found = records(self.source.lines(self.start), self.sep, single=len(self.columns) == 1)
+        blank = self.width if len(self.columns) == 1 else 0  # rows without any cell were dropped from tables of more columns
+        found = records(self.source.lines(self.start), self.sep, blank=blank)
         if self.header_line:
             next(found, None)
         for line, _ in found:
@@ -74,6 +76,7 @@ def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTa
         shape.start,
         shape.skipped,
         shape.sep,
+        shape.width,
         0 if headless else shape.skipped + 1,
         findings=source.findings,
     )
@@ -122,7 +125,7 @@ def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
 
     def wrong_width(row: Any) -> str:
         nonlocal blank
-        if row.text.strip(SPACES + shape.sep + '"\r\n'):
+        if row.text.strip(SPACES + shape.sep + '"\r\n') or any(records([row.text], shape.sep)):
             return "error"
         blank += 1
         return "skip"
@@ -146,6 +149,9 @@ def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
         raise DataError(f"{table.path}: there is a header but no row of data")
     if blank:
         _report_blank_rows(table, blank)
+    last = parsed.column(shape.width - 1)[parsed.num_rows - 1].as_py()
+    if table.source.seen.quotes and ("\n" in last or "\r" in last or table.source.seen.last not in b'\r\n"'):
+        check_quotes(table.source, shape.start, shape.skipped, shape.sep)
     return parsed.columns
 
 
