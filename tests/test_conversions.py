@@ -432,3 +432,24 @@ def test_leap_days_return_after_four_years():
 def test_whole_numbers_go_on_by_their_step(step):
     data = pd.DataFrame({"ds": 7 + step * np.arange(20), "y": np.arange(20) % 5 + 1.0})
     assert Forecaster(horizon=2).fit_naive(data).predict()["ds"].tolist() == [7 + 20 * step, 7 + 21 * step]
+
+
+def test_whole_numbers_beyond_64_bits_in_a_frame_are_read_digit_by_digit():
+    big = 12345678901234567890
+    table = pd.DataFrame({"id": [big, big, big + 1, big + 1], "ds": ["2024-01-01", "2024-01-02"] * 2, "y": [1, 2, 3, 4]})
+    frame = to_frame(to_rows(table.astype({"id": object}), ReadConfig()), ReadConfig())
+    assert frame.df["unique_id"].unique().tolist() == ["12345678901234567890", "12345678901234567891"]
+    assert frame.df["y"].tolist() == [1, 2, 3, 4]
+
+
+def test_half_a_character_in_an_id_is_an_error_in_words():
+    names = pd.Series(["a\ud800", "b"], dtype=object)
+    with pytest.raises(DataError, match="holds half a character"):
+        to_rows(pd.DataFrame({"id": names, "ds": ["2024-01-01"] * 2, "y": [1, 2]}), ReadConfig())
+
+
+def test_a_repeated_hour_is_told_of_clocks_put_back():
+    hours = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00", "2024-10-27 04:00"]
+    rows = to_rows(pd.DataFrame({"ds": hours, "y": range(5)}), ReadConfig())
+    with pytest.raises(DataError, match=r"read\.tz= if a clock was put back"):
+        to_frame(rows, ReadConfig())

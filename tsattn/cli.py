@@ -41,6 +41,10 @@ LISTS = ("past", "known", "static", "holidays")
 QUOTED = re.compile(
     rf"((?:{'|'.join(map(re.escape, PATHS))})|read\.(?:{'|'.join(TEXTS)})|covariates\.(?:{'|'.join(LISTS)}))=(.*)", re.DOTALL
 )
+MEMORY = (
+    "the memory of this machine is not enough for these data and settings: give fewer columns or rows, for example as Parquet "
+    "in pieces (input='pieces/*.parquet')"
+)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 DONE, BUG, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 typed: list[str] = []  # the settings of the running command as the user wrote them
@@ -111,7 +115,7 @@ def explain(problem: Exception, name: str) -> int:
         print(f"error: {printable(str(problem.filename or 'standard output'))}: {problem.strerror}", file=sys.stderr)
         return USAGE
     if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
-        print("error: the memory of this machine is not enough for these data and settings", file=sys.stderr)
+        print(f"error: {MEMORY}", file=sys.stderr)
         return USAGE
     if isinstance(problem, ValueError | TypeError) and _is_ours(problem):
         print(f"error: {printable(_one_line(str(problem)))}", file=sys.stderr)

@@ -18,7 +18,7 @@ from tsattn.data.characters import has_unseen, without_unseen
 from tsattn.data.columns import Column, Columns, is_number, is_time
 from tsattn.data.declared import Declared
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.load import Loaded
+from tsattn.data.load import Loaded, text_array
 from tsattn.data.numbers import Marks
 from tsattn.data.text import looks_numeric
 
@@ -156,7 +156,7 @@ def _text_of(column: pd.Series) -> pa.Array:
     missing = column.isna()
     if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    return pa.array(["" if gone else str(value) for value, gone in zip(column, missing, strict=True)], pa.string())
+    return text_array(["" if gone else str(value) for value, gone in zip(column, missing, strict=True)])
 
 
 def number_type(loaded: Loaded, names: list[str]) -> str | None:

@@ -167,6 +167,7 @@ def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Fi
     if rule == "error":
         same = df["unique_id"].nunique() == 1
         hint = ", read.id= if a column names the series" if same else ""
+        hint += ", read.tz= if a clock was put back" if df["ds"].dtype != "int64" and (stamps % DAY).any() else ""
         raise DataError(f"{message}; set read.duplicates=sum, mean or last{hint}, or read.count_per=D if rows are events")
     group = np.cumsum(~repeats) - 1
     keep = df[~repeats].reset_index(drop=True)

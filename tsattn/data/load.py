@@ -318,6 +318,8 @@ def _stamps_of(series: pd.Series) -> pd.Series:
 
 def _object_column(series: pd.Series) -> Column:
     kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind == "integer" and any(abs(value) >= 2**63 for value in series.dropna()):
+        kind = "string"  # read digit by digit, as from a file: an id stays what it is
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         whole = kind == "integer" and not series.isna().any()
         return pd.Series(series.to_numpy(dtype="int64" if whole else "float64", na_value=None if whole else np.nan))
@@ -331,5 +333,12 @@ def _object_column(series: pd.Series) -> Column:
     if kind == "period":
         return _stamps_of(pd.Series(pd.PeriodIndex(series).to_timestamp()))
     absent = series.isna()
-    texts = pa.array(["" if gone else str(value) for value, gone in zip(series, absent, strict=True)], pa.string())
-    return pc.utf8_trim_whitespace(texts)
+    return pc.utf8_trim_whitespace(text_array(["" if gone else str(cell) for cell, gone in zip(series, absent, strict=True)]))
+
+
+def text_array(texts: list[str]) -> pa.Array:
+    """The texts as an Arrow array; DataError for half a character, which no file can hold."""
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError as error:
+        raise DataError(f"{error.object!r} holds half a character (a lone surrogate): mend it in your table") from None

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from tsattn.config import ReadConfig
 from tsattn.data import damage, memory
+from tsattn.data.characters import UNSEEN
 from tsattn.data.damage import BLOCK, SPACES, long_cells, records
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.shape import Shape, check_quotes, find_shape
@@ -62,7 +63,7 @@ def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTa
     """The columns of one text file as text. `DataError` for a broken file, naming file (as `name`) and line."""
     source = open_source(path, name or shown_name(path.name), config)
     shape = find_shape(source, config)
-    names = [name.strip(SPACES) for name in shape.header]
+    names = [name.strip(SPACES + UNSEEN) for name in shape.header]
     headless = len(names) == 1 and looks_numeric(names[0])
     if headless:
         names = ["y"]
