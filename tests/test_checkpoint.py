@@ -51,7 +51,7 @@ def run(model: nn.Module, tmp_path: Path, *, seed: int = 0, validation: bool = T
                 heard.extend(map(str, lines))
 
     reporting = Heard(tmp_path, None, tmp_path / "checkpoints")
-    config = settings(max_steps=NUM_STEPS, validate_every=7, log_every=4, batch_size=6, **changes)
+    config = settings(**{"max_steps": NUM_STEPS, "validate_every": 7, "log_every": 4, "batch_size": 6, **changes})
     return train(
         model, data(validation), config, context_length=CONTEXT, horizon=HORIZON, seed=seed, name="a part", reporting=reporting
     )
@@ -297,7 +297,7 @@ class Hungry(nn.Module):
 def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path, error, text):
     heard: list[str] = []
     model = Hungry(2, error, text)
-    run(model, tmp_path, heard=heard)
+    run(model, tmp_path, heard=heard, max_steps=8)
     assert heard == [f"! a part: out of memory: each step takes its 6 windows in {parts} parts" for parts in (2, 4)]
     assert model.sizes[:2] == [6, 3]
     assert set(model.sizes[2:]) == {1, 2}

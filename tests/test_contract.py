@@ -343,6 +343,7 @@ except AssertionError as problem:
 """
 
 
+@pytest.mark.slow
 def test_checks_hold_under_python_without_assert_statements_and_tsattn_does_not_load_them():
     ran = subprocess.run([sys.executable, "-O", "-c", WITHOUT_ASSERT], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == [

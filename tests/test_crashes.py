@@ -40,7 +40,7 @@ def test_killed_at_random_moments_the_old_or_the_new_model_always_loads(tmp_path
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        (signal.SIGHUP, 129),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     ],

@@ -119,6 +119,7 @@ def run(case: dict, folder, table: str) -> dict:
         return json.load(file)
 
 
+@pytest.mark.slow
 def test_no_locale_zone_home_network_stdin_and_assert_statements_in_a_folder_with_an_odd_name(expected, table, tmp_path):
     options = ["-O", "-X", "utf8=0"]
     case = {"env": EVERYWHERE, "options": options, "odd": True, "closed": True, "arguments": ["no-network"]}

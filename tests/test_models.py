@@ -86,7 +86,8 @@ def differs(one, other):
 # ---- every architecture ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "nlinear"])  # tests/test_contract.py checks the defaults
+@pytest.mark.slow  # tests/test_contract.py checks the defaults
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "nlinear"])
 def test_a_small_one_keeps_what_every_architecture_promises(name):
     check_model(SMALL[name].name, config=SMALL[name])
 
