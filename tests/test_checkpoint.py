@@ -44,7 +44,16 @@ def data(validation: bool = True):
     return data_of(panel, last=[34] * 3, validation=[(0, 36), (1, 37)] if validation else None)
 
 
-def run(model: nn.Module, tmp_path: Path, *, seed: int = 0, validation: bool = True, heard: list[str] | None = None, **changes):
+def run(
+    model: nn.Module,
+    tmp_path: Path,
+    *,
+    seed: int = 0,
+    validation: bool = True,
+    heard: list[str] | None = None,
+    made_with: EncoderConfig | None = None,
+    **changes,
+):
     class Heard(Reporting):
         def say(self, *lines: object) -> None:
             if heard is not None:
@@ -53,7 +62,15 @@ def run(model: nn.Module, tmp_path: Path, *, seed: int = 0, validation: bool = T
     reporting = Heard(tmp_path, None, tmp_path / "checkpoints")
     config = settings(**{"max_steps": NUM_STEPS, "validate_every": 7, "log_every": 4, "batch_size": 6, **changes})
     return train(
-        model, data(validation), config, context_length=CONTEXT, horizon=HORIZON, seed=seed, name="a part", reporting=reporting
+        model,
+        data(validation),
+        config,
+        context_length=CONTEXT,
+        horizon=HORIZON,
+        seed=seed,
+        name="a part",
+        reporting=reporting,
+        made_with=made_with,
     )
 
 
@@ -145,18 +162,19 @@ def test_without_validation_the_averaged_weights_go_on_too(tmp_path, monkeypatch
     assert weights(cut) == weights(whole)
 
 
-@pytest.mark.parametrize("change", ["seed", "data", "setting", "weights"])
+@pytest.mark.parametrize("change", ["seed", "data", "setting", "weights", "model"])
 def test_a_checkpoint_of_other_data_or_settings_is_not_used(tmp_path, monkeypatch, change):
     pull_out_at(monkeypatch, 9)
     with pytest.raises(PulledOut):
         run(network(), tmp_path)
     heard: list[str] = []
     run(
-        network(0.0 if change == "weights" else 0.3) if change != "weights" else Constant(),
+        Constant() if change == "weights" else network(),
         tmp_path,
         seed=1 if change == "seed" else 0,
         validation=change != "data",
         heard=heard,
+        made_with=EncoderConfig(attention="causal") if change == "model" else None,  # whose weights look the same
         **({"learning_rate": 1e-3} if change == "setting" else {}),
     )
     assert len(heard) == 1

@@ -167,6 +167,7 @@ def _train_head(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, hea
         seed=settings.seed,
         name=f"{head} head",
         reporting=reporting,
+        made_with=settings.model,
     )
     details = {
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -252,6 +253,7 @@ def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, repor
         steps=settings.steps,
         name="refit on all rows",
         reporting=reporting,
+        made_with=settings.model,
     )
     for name, buffer in fitted.network.head.named_buffers():
         network.head.get_buffer(name).copy_(buffer)

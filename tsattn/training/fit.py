@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,13 +100,14 @@ def train(
     steps: int | None = None,
     name: str = "training",
     reporting: Reporting | None = None,
+    made_with: Any = None,
 ) -> Trained:
     """Train `model` in place and leave the best weights in it, on the CPU, in eval mode.
 
     With validation windows training stops early; with `steps` it runs exactly so long. Where the validation windows hold no
     value it runs for a third of `trainer.max_steps` and says so. Where the device runs out of memory each step is taken in
-    parts: half the batch, twice the accumulation. Raises a TrainingError when a loss or gradient is not finite, or when not
-    even single windows fit the memory.
+    parts: half the batch, twice the accumulation. `made_with` holds the settings of the model: a checkpoint of another one is
+    not used. Raises a TrainingError when a loss or gradient is not finite, or when not even single windows fit the memory.
     """
     reporting = reporting or Reporting()
     batch_size = config.batch_size or default_batch_size(data.windows.total)
@@ -120,7 +122,7 @@ def train(
             held_out, steps = None, max(config.max_steps // 3, 1)
             note = f"{name}: the validation rows hold no value, so training cannot stop by them: it runs for {steps} steps"
             reporting.say(f"! {note}")
-    run = Run(module, stream, held_out, data, config, steps or config.max_steps, seed, name, reporting)
+    run = Run(module, stream, held_out, data, config, steps or config.max_steps, seed, name, reporting, made_with)
     checkpoint = checkpoint_of(run)
     finished = checkpoint.read().get("finished")
     if finished is None:
@@ -146,6 +148,7 @@ class Run(NamedTuple):
     seed: int
     name: str
     reporting: Reporting
+    made_with: Any
 
 
 def checkpoint_of(run: Run) -> Checkpoint:
@@ -157,10 +160,10 @@ def checkpoint_of(run: Run) -> Checkpoint:
     config = {name: value for name, value in asdict(run.config).items() if name not in shown}
     weights = dict(run.module.model.state_dict())
     sizes = (run.module.context_length, run.module.horizon, run.max_steps, run.seed, run.stream.batch_size)
-    data = (run.data._replace(ids=()), run.stream.chances, resolve_device(run.config), torch.__version__)
-    return Checkpoint(
-        folder / f"{run.name.replace(' ', '_')}.ckpt", fingerprint(config, weights, sizes, data), run.reporting.say
-    )
+    data = (run.data._replace(ids=()), run.stream.chances)
+    machine = (resolve_device(run.config), torch.__version__, version("tsattn"))
+    found = fingerprint(config, run.made_with, weights, sizes, data, machine)
+    return Checkpoint(folder / f"{run.name.replace(' ', '_')}.ckpt", found, run.reporting.say)
 
 
 def run_within_memory(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
