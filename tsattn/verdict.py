@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -157,9 +156,3 @@ def with_coverage(verdict: Verdict, inside: np.ndarray, level: float) -> Verdict
         "held-out values."
     )
     return replace(verdict, coverage=share, interval_level=level, text=text)
-
-
-def from_dict(values: dict[str, Any]) -> Verdict:
-    """A verdict read back from JSON."""
-    interval = values.get("interval")
-    return Verdict(**{**values, "interval": tuple(interval) if interval else None})

@@ -12,8 +12,6 @@ from tsattn.data.calendar import DAY, Step
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.reach import LARGEST_GRID, check_events
 
-HOUR = calendar.TICKS["h"]
-
 
 class Bins(NamedTuple):
     """Periods of a calendar: each row's period counted from `base`, in periods."""
