@@ -15,6 +15,7 @@ from tsattn.config import EncoderConfig, FitConfig, ReadConfig, TrainerConfig
 from tsattn.data.frame import to_frame, to_rows
 from tsattn.data.panel import make_panel
 from tsattn.forecaster import Forecaster
+from tsattn.store import weights_sha256
 
 EXAMPLES = pytest.mark.parametrize("num", [6, pytest.param(150, marks=pytest.mark.slow)], ids=["few", "many"])
 GRIDS: dict[str, list[Any]] = {
@@ -167,13 +168,27 @@ def test_ids_come_out_in_the_order_in_which_they_went_in():
     assert table["unique_id"].unique().tolist() == ["series 2", "series 1", "series 0"]
 
 
-# ---- the caller's data -------------------------------------------------------------------------------------------------
-
 TINY = FitConfig(
     horizon=3,
     model=EncoderConfig(d_model=8, num_layers=1, num_heads=1, d_ff=8, patch_length=1),
     trainer=TrainerConfig(accelerator="cpu", max_steps=4, validate_every=2, warmup_steps=1),
 )
+
+
+def test_the_order_of_rows_and_series_changes_no_network_no_verdict_and_no_interval():
+    data = waves()
+    backward = data.iloc[::-1]
+    assert backward["unique_id"].iloc[0] == "series 2"
+    one, other = Forecaster(config=TINY).fit(data), Forecaster(config=TINY).fit(backward)
+    assert weights_sha256(one.fitted_) == weights_sha256(other.fitted_)
+    assert one.verdict_ == other.verdict_
+    windows = [f.verdict_windows_.sort_values(["unique_id", "cutoff"], ignore_index=True) for f in (one, other)]
+    pd.testing.assert_frame_equal(*windows)
+    tables = [one.predict(), other.predict().sort_values(["unique_id", "ds"], ignore_index=True)]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)
+
+
+# ---- the caller's data -------------------------------------------------------------------------------------------------
 
 
 def untidy() -> pd.DataFrame:

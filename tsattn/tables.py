@@ -42,14 +42,43 @@ def fit_rows(
     transformer: Any = None,
     reporting: Any = None,
 ) -> tuple[Frame, fitting.Fit]:
-    """Frame and fit of these rows and nothing else; `transformer` is scikit-learn's, for the covariates."""
+    """Frame and fit of these rows and nothing else; `transformer` is scikit-learn's, for the covariates.
+
+    The fit takes the series in the order of their names, so that it is the same in whatever order they come.
+    """
     check_names(rows.names, forecast_columns(config.quantiles))
     frame = to_frame(rows, read)
     if reporting is not None:
         reporting.say(*frame.findings)
-    num_rows = int(frame.df["y"].notna().to_numpy().sum())
-    if num_rows == 0:
+    if not frame.df["y"].notna().to_numpy().any():
         raise DataError("there is no value to learn from: every value is missing")
+    by_name, order = in_order_of_names(frame)
+    panel, schema, told = _panel_and_schema(by_name, config, transformer, network)
+    if reporting is not None:
+        reporting.say(*told)
+    fit = fitting.fit(panel, schema, config, network=network, reporting=reporting)
+    windows = fit.windows._replace(series=order[fit.windows.series])
+    return frame._replace(findings=(*frame.findings, *told)), fit._replace(windows=windows)
+
+
+def in_order_of_names(frame: Frame) -> tuple[Frame, np.ndarray]:
+    """The frame with its series sorted by id, and the place [S] that each of them had before."""
+    begin = np.flatnonzero(starts(frame.df))
+    order = np.argsort(frame.df["unique_id"].to_numpy()[begin].astype(str), kind="stable")
+    if (np.diff(order) > 0).all():
+        return frame, order
+    lengths = np.diff(np.append(begin, len(frame.df)))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    rows = np.argsort(rank.repeat(lengths), kind="stable")
+    weights = None if frame.weights is None else frame.weights[order]
+    return frame._replace(df=frame.df.iloc[rows].reset_index(drop=True), weights=weights), order
+
+
+def _panel_and_schema(
+    frame: Frame, config: FitConfig, transformer: Any, network: bool
+) -> tuple[Panel, Schema, tuple[Finding, ...]]:
+    """The series as a panel with covariates, what a model must know of them, and what there is to say of the covariates."""
     season_length = config.season_length or frame.season_length
     horizon = config.horizon or default_horizon(season_length)[0]
     lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
@@ -63,11 +92,6 @@ def fit_rows(
     panel = make_panel(frame, horizon=horizon, features=features, ahead=pd.Index(ahead["ds"]))._replace(weights=frame.weights)
     verdict = split_parts(panel.lengths, horizon, panel.behind).verdict
     covariates = fit_covariates(frame, config.covariates, transformer, row_of(panel.lengths) < verdict.repeat(panel.lengths))
-    panel = with_covariates(panel, frame, covariates, ahead)
-    told = describe(covariates, frame, config.covariates.holidays)
-    if reporting is not None:
-        reporting.say(*told)
-    frame = frame._replace(findings=(*frame.findings, *told))
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,
@@ -77,11 +101,12 @@ def fit_rows(
         integer=frame.integer,
         features=tuple(features),
         num_series=len(panel.ids),
-        num_rows=num_rows,
+        num_rows=int(frame.df["y"].notna().to_numpy().sum()),
         cutoff=str(frame.df["ds"].max()),
         covariates=covariates,
     )
-    return frame, fitting.fit(panel, schema, config, network=network, reporting=reporting)
+    told = tuple(describe(covariates, frame, config.covariates.holidays))
+    return with_covariates(panel, frame, covariates, ahead), schema, told
 
 
 def frame_for(rows: Rows, read: ReadConfig, fitted: Fitted) -> Frame:
