@@ -454,6 +454,32 @@ def test_files_over_the_same_times_are_series_named_by_their_files(tmp_path):
     assert rows.df["unique_id"].unique().tolist() == ["north", "south"]
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["sales.north.csv", "sales.south.csv"], ["sales.north", "sales.south"]),
+        (["v1.2/a.csv", "v1.3/a.csv"], ["v1.2/a", "v1.3/a"]),
+        (["a.CSV.gz", "a.csv"], ["a.CSV.gz", "a.csv"]),
+        (["north.2024.csv.gz", "south.2024.tsv"], ["north.2024", "south.2024"]),
+    ],
+)
+def test_files_that_are_series_have_names_of_their_own(tmp_path, names, expected):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        content = b"y\n3\n2\n1\n"
+        (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
+    rows = read(tmp_path / ("*/*" if "/" in names[0] else "*"))
+    assert rows.df["unique_id"].unique().tolist() == expected
+    assert "2 files are 2 series" in words(rows)
+
+
+def test_a_file_that_is_read_twice_is_no_second_series(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_text("y\n3\n2\n1\n")
+    with pytest.raises(DataError, match=r"the file a.csv is read twice"):
+        read(tmp_path / "**/**/a.csv")
+
+
 def test_missing_files_and_folders_say_so(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
         read(tmp_path / "none.csv")

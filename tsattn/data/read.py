@@ -32,6 +32,8 @@ from tsattn.data.declared import Declared, check_roles, check_settings, find_dec
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.load import Loaded, load
 
+SUFFIXES = r"(?i)(?<=[^/])(\.(csv|tsv|txt|gz|parquet|pq))+$"  # what a series named by its file is not called
+
 
 @dataclass(frozen=True)
 class Names:
@@ -299,8 +301,16 @@ def _ids_of_files(loaded: Loaded, parsed: times.Times | None) -> np.ndarray | No
     """Name series by their files when several files hold the same times and no column names the series."""
     if len(loaded.files) < 2 or (parsed is not None and not parsed.stamps.duplicated().any()):
         return None
-    loaded.findings.append(
-        Finding("columns", f"{len(loaded.files)} files are {len(loaded.files)} series, named by their files", "read.id=")
-    )
-    stems = [name.split(".")[0] for name, _ in loaded.files]
-    return np.repeat(np.array(stems, dtype=object), [num for _, num in loaded.files])
+    names = _series_names([name for name, _ in loaded.files])
+    loaded.findings.append(Finding("columns", f"{len(names)} files are {len(names)} series, named by their files", "read.id="))
+    return np.repeat(np.array(names, dtype=object), [num for _, num in loaded.files])
+
+
+def _series_names(files: list[str]) -> list[str]:
+    """The names of the files, all different: without their suffixes where that tells them apart; else `DataError`."""
+    stems = [re.sub(SUFFIXES, "", name) for name in files]
+    for names in (stems, files):
+        if len(set(names)) == len(names):
+            return names
+    double = next(name for name in files if files.count(name) > 1)
+    raise DataError(f"the file {double} is read twice: name each file once, or add a column that names the series")
