@@ -66,13 +66,6 @@ def test_so_does_every_kind_of_attention_with_every_position_code(variant):
     check_model(config.name, config=config)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_an_exception_is_one_because_the_invariant_is_broken(name):
-    for invariant in Candidate(name).exceptions:
-        with pytest.raises((AssertionError, ValueError)):
-            INVARIANTS[invariant](Candidate(name))
-
-
 def test_the_exceptions_are_these():
     assert {name: sorted(Candidate(name).exceptions) for name in MODELS} == {
         "encoder": ["causality"],
@@ -286,15 +279,53 @@ def test_variates_said_to_be_read_together_must_be_and_without_order(fault, inva
         check_model("honest")
 
 
-def test_what_a_model_says_it_does_not_keep_is_not_asked_for(registered, monkeypatch):
-    registered(FAULTS["padding"])
-    monkeypatch.setattr(FAULTS["padding"], "exceptions", {"padding": "it counts rows"}, raising=False)
-    assert check_model("honest")["padding"] == "it counts rows"
-    monkeypatch.setattr(FAULTS["padding"], "exceptions", {"batch": "none"}, raising=False)
-    with pytest.raises(AssertionError, match=r"(?s)\n  padding: .*\n  \(batch is not asked for: none\)"):
+@pytest.fixture
+def excepting(registered, monkeypatch):
+    """`excepting(model, {...})` makes it "honest", with these exceptions, and three invariants are all there are."""
+    few = {name: INVARIANTS[name] for name in ("batch", "padding", "inference")}
+    monkeypatch.setattr("tsattn.testing.contract.INVARIANTS", few)
+
+    def register(model, exceptions):
+        registered(type("Excepting", (model,), {"exceptions": exceptions}))
+
+    return register
+
+
+def test_what_a_model_says_it_does_not_keep_is_not_asked_for(excepting):
+    excepting(FAULTS["padding"], {"padding": "it counts rows"})
+    assert check_model("honest") == {"batch": "kept", "padding": "it counts rows", "inference": "kept"}
+
+
+def test_an_exception_that_the_model_keeps_is_caught_whatever_else_it_breaks(excepting):
+    excepting(Honest, {"padding": "it counts rows"})
+    with pytest.raises(AssertionError, match=r"(?s)^honest breaks 0 of .*\n  padding: it is kept, so it must not be among"):
         check_model("honest")
-    monkeypatch.setattr(FAULTS["padding"], "exceptions", {"paddling": "?"}, raising=False)
-    with pytest.raises(ValueError, match="exceptions names 'paddling': choose from shapes, "):
+    excepting(FAULTS["padding"], {"batch": "none"})
+    with pytest.raises(
+        AssertionError, match=r"(?s)\n  padding: 1 .*\n  batch: it is kept.*\n  \(batch is not asked for: none\)"
+    ):
+        check_model("honest")
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None, True], ids=repr)
+def test_an_exception_without_a_reason_is_refused(reason, excepting):
+    excepting(FAULTS["padding"], {"padding": reason})
+    with pytest.raises(ValueError, match=r"honest: exceptions gives .* for padding: say why it is not kept"):
+        check_model("honest")
+
+
+def test_an_exception_from_what_is_no_invariant_is_refused(excepting):
+    excepting(FAULTS["padding"], {"padding": "it counts rows", "paddling": "?"})
+    with pytest.raises(ValueError, match="exceptions names 'paddling': choose from batch, padding, inference"):
+        check_model("honest")
+
+
+def test_a_model_that_refuses_without_a_word_is_no_model_that_keeps_everything(excepting):
+    def refuse(model, *_):
+        raise AssertionError
+
+    excepting(spoiled(refuse), {})
+    with pytest.raises(AssertionError, match=r"(?s)^honest breaks 3 of 3 .*\n  padding: AssertionError: "):
         check_model("honest")
 
 

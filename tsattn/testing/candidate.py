@@ -57,8 +57,8 @@ class Candidate:
         return own + [{"head": self.heads[0], "scaling": scaling} for scaling in others]
 
     @property
-    def exceptions(self) -> dict[str, str]:
-        """What the model says it does not keep: invariant -> reason, its attribute `exceptions`."""
+    def exceptions(self) -> dict[str, Any]:
+        """What the model says it does not keep: invariant -> reason, its attribute `exceptions` unchecked."""
         return dict(getattr(self.build(), "exceptions", {}))
 
     def settings(self, *, length: int = LENGTH, horizon: int = HORIZON, seed: int = 0, **changes: Any) -> Settings:

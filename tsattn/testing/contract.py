@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tsattn.config import ModelConfig
 from tsattn.testing import conduct, outputs
@@ -44,32 +45,42 @@ def check_model(name: str, *, config: ModelConfig | None = None) -> dict[str, st
         class MyModel(nn.Module):
             exceptions = {"padding": "it reads contexts of one length"}
 
-    Raises one AssertionError that lists every broken invariant with its numbers, a ValueError for an unknown name.
+    Raises one AssertionError that lists every broken invariant with its numbers and every exception that is none, as the model
+    keeps it; a ValueError for an unknown name of a model or an invariant and for an exception without a reason.
 
     >>> check_model("lstm")["batch"]    # doctest: +SKIP
     'kept'
     """
     candidate = Candidate(name, config=config)
-    exceptions = candidate.exceptions
-    unknown = [named for named in exceptions if named not in INVARIANTS]
-    if unknown:
-        raise ValueError(f"{name}: exceptions names {', '.join(map(repr, unknown))}: choose from {', '.join(INVARIANTS)}")
-    found = {invariant: exceptions.get(invariant) or _broken(check, candidate) for invariant, check in INVARIANTS.items()}
-    broken = {invariant: text for invariant, text in found.items() if text and invariant not in exceptions}
-    if broken:
+    exceptions = _checked(name, candidate.exceptions)
+    wrong = {invariant: _wrong(check, candidate) for invariant, check in INVARIANTS.items()}
+    broken = {invariant: text for invariant, text in wrong.items() if text is not None and invariant not in exceptions}
+    stale = [invariant for invariant in exceptions if wrong[invariant] is None]
+    if broken or stale:
         lines = [f"{name} breaks {len(broken)} of {len(INVARIANTS)} invariants; {candidate.config}"]
         lines += [f"  {invariant}: {text}" for invariant, text in broken.items()]
+        lines += [f"  {invariant}: it is kept, so it must not be among the exceptions" for invariant in stale]
         lines += [f"  ({invariant} is not asked for: {reason})" for invariant, reason in exceptions.items()]
         raise AssertionError("\n".join(lines))
-    return {invariant: text or "kept" for invariant, text in found.items()}
+    return {invariant: exceptions.get(invariant, "kept") for invariant in INVARIANTS}
 
 
-def _broken(check: Callable[[Candidate], None], candidate: Candidate) -> str:
-    """What is wrong, in a line; empty where the invariant is kept. A model that cannot even run breaks it too."""
+def _checked(name: str, exceptions: dict[str, Any]) -> dict[str, str]:
+    """The exceptions as they are; a ValueError for an unknown invariant and for one without a reason."""
+    unknown = [invariant for invariant in exceptions if invariant not in INVARIANTS]
+    if unknown:
+        raise ValueError(f"{name}: exceptions names {', '.join(map(repr, unknown))}: choose from {', '.join(INVARIANTS)}")
+    for invariant, reason in exceptions.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"{name}: exceptions gives {reason!r} for {invariant}: say why it is not kept")
+    return exceptions
+
+
+def _wrong(check: Callable[[Candidate], None], candidate: Candidate) -> str | None:
+    """What is wrong, in a line; None where the invariant is kept. A model that cannot even run breaks it too."""
     try:
         check(candidate)
-    except AssertionError as problem:
-        return str(problem)
     except Exception as problem:
-        return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
-    return ""
+        said = " ".join(str(problem).split())
+        return said if said and isinstance(problem, AssertionError) else f"{type(problem).__name__}: {said}"
+    return None
