@@ -158,6 +158,12 @@ OWN: dict[str, bytes] = {
     "decimal_points_after_semicolons": values("1.25", "2.5", header="ds;y", sep=";"),
     "three_decimals_after_semicolons": values("1.250", "2.500", header="ds;y", sep=";"),
     "thousands_points_between_commas": values("1.234", "987", "12.345"),
+    "thousands_points_between_tabs": "Datum\tWert\r\n13.01.2024\t2.037\r\n14.01.2024\t12.000\r\n".encode("utf-16"),
+    "thousands_points_in_one_column": known("2.037", "12.000", header="Wert"),
+    "thousands_points_in_one_column_without_a_header": known("2.037", header="12.000"),
+    "thousands_points_beside_german_dates": known("13.01.2024,2.037", "14.01.2024,12.000", header="Datum,Wert"),
+    "decimal_points_proved_beside_german_dates": known("13.01.2024\t2.037", "14.01.2024\t12.5", header="Datum\tWert"),
+    "three_decimals_between_commas": values("1.250", "2.500"),
     "points_and_commas_contradict": values("1.234,5", "1,234.5", header="ds;y", sep=";"),
     # ---- digits and marks of other scripts
     "arabic_indic_digits": values("\u0661\u0662", "\u0663\u066b\u0665", "\u0664"),

@@ -192,6 +192,23 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "decimal_points_after_semicolons": read(days(1.25, 2.5), "D"),
     "three_decimals_after_semicolons": refused("1.250", "read.decimal=.", decimal=".", mended=read(days(1.25, 2.5))),
     "thousands_points_between_commas": refused("1.234", "read.thousands=.", thousands=".", mended=read(days(1234, 987, 12345))),
+    "thousands_points_between_tabs": refused(
+        "2.037",
+        "read.thousands=. (1.234 is 1234) or read.decimal=.",
+        thousands=".",
+        mended=read(days(2037, 12000, name="Wert", start="2024-01-13")),
+    ),
+    "thousands_points_in_one_column": refused(
+        "2.037", "read.decimal=.", decimal=".", mended=read(at("1", "2", values=[2.037, 12], name="Wert"))
+    ),
+    "thousands_points_in_one_column_without_a_header": refused(
+        "12.000", "read.thousands=.", thousands=".", mended=read(at("1", "2", values=[12000, 2037], name="series"), None)
+    ),
+    "thousands_points_beside_german_dates": refused(
+        "2.037", "read.thousands=.", thousands=".", mended=read(days(2037, 12000, name="Wert", start="2024-01-13"))
+    ),
+    "decimal_points_proved_beside_german_dates": read(days(2.037, 12.5, name="Wert", start="2024-01-13"), "D"),
+    "three_decimals_between_commas": read(days(1.25, 2.5), "D"),
     "points_and_commas_contradict": refused("contradict", "read.decimal= and read.thousands="),
     # ---- digits and marks of other scripts
     "arabic_indic_digits": read(days(12, 3.5, 4), "D", OTHER_SCRIPT),

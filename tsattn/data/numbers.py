@@ -129,12 +129,20 @@ def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, whe
             f"{where}: numbers such as {_example(columns, ',')} may be thousands or decimals: "
             "set read.thousands=, (1,234 is 1234) or read.decimal=, (1,234 is 1.234)"
         )
-    if "either." in seen and "decimal." not in seen and (sep == ";" or _only_small_whole(columns)):
+    if sep != "," or _only_small_whole(columns):
+        refuse_points(columns, where)
+    return Marks(".", group)
+
+
+def refuse_points(columns: dict[str, pa.Array], where: str) -> None:
+    """`DataError` where points may part thousands, as in 1.234, and nothing proves that they are decimal points."""
+    columns = {name: plain(column) for name, column in columns.items()}
+    seen = _evidence(columns)
+    if "either." in seen and "decimal." not in seen:
         raise DataError(
             f"{where}: numbers such as {_example(columns, '.')} may be thousands or decimals: "
             "set read.thousands=. (1.234 is 1234) or read.decimal=. (1.234 stays 1.234)"
         )
-    return Marks(".", group)
 
 
 def _check_settings(config: ReadConfig) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import convert, describe, forms, numbers, times, zones
@@ -256,14 +257,25 @@ def _numbers(
 ) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """(the values of each series of a wide table or of the one value column, the declared columns)."""
     declared = chosen.declared
+    names = [*chosen.values, *declared.maybe_numbers(loaded.columns)]
     try:
-        marks = convert.notation(loaded, [*chosen.values, *declared.maybe_numbers(loaded.columns)], config)
+        marks = convert.notation(loaded, names, config)
+        if marks.decimal == "." and not marks.thousands and config.decimal is None and _maybe_points_part(loaded):
+            texts = {name: column for name in names if isinstance(column := loaded.columns[name], pa.Array)}
+            numbers.refuse_points(texts, loaded.files[0][0] if loaded.files else "the table")
     except DataError as error:
         problems.append(str(error))
         return [], {}
     values = list(convert.values(loaded, chosen.values, marks, problems).values())
     further = convert.covariates(loaded, declared, marks, problems)
     return values or [np.full(loaded.num_rows, 1.0 if config.count_per else np.nan)], further
+
+
+def _maybe_points_part(loaded: Loaded) -> bool:
+    """Whether the table may be of a country where points part thousands: no comma parts its columns, or points its dates."""
+    if len(loaded.columns) == 1 or any(table.sep != "," for table in loaded.tables):
+        return True
+    return any(isinstance(column, pa.Array) and times.has_points(column) for column in loaded.columns.values())
 
 
 def _check_wide(stamps: pd.Series, names: list[str]) -> None:

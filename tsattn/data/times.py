@@ -48,6 +48,12 @@ def has_clock(column: pa.Array, sample: int = 200) -> bool:
     return any(":" in cell for cell in _given(column, sample))
 
 
+def has_points(column: pa.Array, sample: int = 200) -> bool:
+    """Whether most of the first cells are dates such as 31.12.2024."""
+    cells = _given(column, sample)
+    return sum(re.match(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})\b", cell) is not None for cell in cells) > 0.5 * len(cells)
+
+
 def _given(column: pa.Array, sample: int) -> list[str]:
     return [cell for cell in column.slice(0, sample).to_pylist() if cell]
 
