@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tsattn.config import ReadConfig
 from tsattn.data.findings import DataError
@@ -453,3 +455,82 @@ def test_a_repeated_hour_is_told_of_clocks_put_back():
     rows = to_rows(pd.DataFrame({"ds": hours, "y": range(5)}), ReadConfig())
     with pytest.raises(DataError, match=r"read\.tz= if a clock was put back"):
         to_frame(rows, ReadConfig())
+
+
+# ---- arrays, tensors and tables of Arrow --------------------------------------------------------------------------------
+
+MASKED = np.ma.masked_array([3, -9999, 5, 6], mask=[False, True, False, False])
+ARRAYS = {
+    "masked whole numbers": MASKED,
+    "masked decimals": MASKED.astype(np.float64),
+    "masked objects": MASKED.astype(object),
+    "one masked column": MASKED.reshape(-1, 1),
+    "a list with a masked value": [3, np.ma.masked, 5, 6],
+    "a list with None": [3, None, 5, 6],
+    "a masked column": {"y": MASKED},
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_what_is_masked_is_missing(kind):
+    np.testing.assert_array_equal(frame_of(ARRAYS[kind]).df["y"], [3, np.nan, 5, 6])
+
+
+@pytest.mark.parametrize("data", [np.ma.stack([MASKED, MASKED + 1], axis=1), [[3, 4], [None, None], [5, 6], [6, 7]]])
+def test_what_is_masked_in_an_array_of_several_series_is_missing(data):
+    y = frame_of(data).df["y"]
+    np.testing.assert_array_equal(y, [3, np.nan, 5, 6, 4, np.nan, 6, 7])
+
+
+def test_a_masked_array_without_a_masked_value_is_an_array_and_is_left_as_it_was():
+    assert frame_of(np.ma.masked_array([3, 4, 5])).df["y"].tolist() == [3, 4, 5]
+    assert MASKED.data.tolist() == [3, -9999, 5, 6]
+
+
+def test_tensors_are_read_whatever_they_are_for():
+    plain = torch.tensor([1.5, 2.0, 3.0])
+    for tensor in (plain, plain.clone().requires_grad_(), plain.bfloat16(), plain.half(), torch.nn.Parameter(plain)):
+        assert frame_of(tensor).df["y"].tolist() == [1.5, 2.0, 3.0]
+
+
+RUNS = pa.RunEndEncodedArray.from_arrays([2, 3], [1.5, 2.5])
+
+
+def test_columns_of_arrow_that_are_written_in_runs_are_read():
+    ids = pa.RunEndEncodedArray.from_arrays([3], ["a"])
+    table = pa.table({"unique_id": ids, "ds": pa.array(DAYS[:3]), "y": pa.chunked_array([RUNS])})
+    frame = frame_of(table)
+    assert frame.df["y"].tolist() == [1.5, 1.5, 2.5]
+    assert frame.df["unique_id"].tolist() == ["a", "a", "a"]
+
+
+def test_periods_in_a_table_of_arrow_are_their_starts():
+    frame = pd.DataFrame({"ds": pd.period_range("2024-01", periods=3, freq="M"), "y": [1, 2, 3]})
+    assert frame_of(pa.Table.from_pandas(frame)).df["ds"].tolist() == list(pd.date_range("2024-01-01", periods=3, freq="MS"))
+
+
+DOUBLE = pa.table([pa.array([1]), pa.array([2])], names=["y", "y"])
+REFUSED = {
+    "two columns of one name": (DOUBLE, "the table has columns with the same name: y"),
+    "intervals": (pa.table({"y": pa.nulls(2, pa.month_day_nano_interval())}), "'y' is of the type month_day_nano_interval"),
+    "objects of text": (np.array(["a", "b"], dtype=object), "an array of object with 1 dimensions is no series"),
+    "objects of times": ([pd.Timestamp("2024-01-01")] * 2, "an array of object with 1 dimensions is no series"),
+    "objects of booleans": ([True, None], "an array of object with 1 dimensions is no series"),
+    "objects of anything": (np.array([{}, {}], dtype=object), "an array of object with 1 dimensions is no series"),
+    "a sparse tensor": (torch.tensor([1.0, 2.0]).to_sparse(), "a Tensor cannot be read: can't convert Sparse"),
+    "a tensor without content": (torch.zeros(2, device="meta"), "a Tensor cannot be read: can't convert meta"),
+    "a list of tensors in training": ([torch.tensor(1.0, requires_grad=True)], "a list cannot be read: Can't call numpy"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_read_is_an_error_in_words(kind):
+    data, message = REFUSED[kind]
+    with pytest.raises(DataError, match=message):
+        frame_of(data)
+
+
+def test_two_columns_of_one_name_in_a_file_are_named(tmp_path):
+    pq.write_table(DOUBLE, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: the file has columns with the same name: y"):
+        frame_of(tmp_path / "a.parquet")

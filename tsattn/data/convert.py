@@ -18,8 +18,9 @@ from tsattn.data.characters import has_unseen, without_unseen
 from tsattn.data.columns import Column, Columns, is_number, is_time
 from tsattn.data.declared import Declared
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.load import Loaded, text_array
+from tsattn.data.load import Loaded
 from tsattn.data.numbers import Marks
+from tsattn.data.objects import text_array
 from tsattn.data.text import looks_numeric
 
 pc: Any = pyarrow.compute
