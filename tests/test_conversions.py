@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import decimal
+import re
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -491,6 +492,41 @@ def test_tensors_are_read_whatever_they_are_for():
     plain = torch.tensor([1.5, 2.0, 3.0])
     for tensor in (plain, plain.clone().requires_grad_(), plain.bfloat16(), plain.half(), torch.nn.Parameter(plain)):
         assert frame_of(tensor).df["y"].tolist() == [1.5, 2.0, 3.0]
+
+
+BIG = 2**60 + 1  # float64 keeps 2**60, and 2**60 + 256 behind it
+WHOLE = {
+    "list": [BIG, BIG + 1, 7],
+    "list with a missing value": [BIG, BIG + 1, None],
+    "array": np.array([BIG, BIG + 1, 7]),
+    "negative": np.array([-BIG, -BIG - 1, -7]),
+    "unsigned": np.array([2**64 - 1, 2**63 + 1, 2**63], dtype=np.uint64),
+    "frame": pd.DataFrame({"y": [BIG, BIG + 1, 2**60]}),
+    "nullable": pd.DataFrame({"y": pd.array([BIG, BIG + 1, None], dtype="Int64")}),
+    "objects": pd.DataFrame({"y": pd.Series([BIG, BIG + 1, None], dtype=object)}),
+    "polars": pl.DataFrame({"y": [BIG, BIG + 1, None]}),
+    "arrow": pa.table({"y": pa.array([BIG, BIG + 1, 2**60 + 256])}),
+}
+
+
+@pytest.mark.parametrize("kind", [*WHOLE, "parquet"])
+def test_whole_numbers_that_cannot_be_kept_are_said_to_be_rounded(kind, tmp_path):
+    data = WHOLE.get(kind)
+    if kind == "parquet":
+        data = tmp_path / "a.parquet"
+        pq.write_table(WHOLE["arrow"], data)
+    (warning,) = [finding for finding in frame_of(data).findings if "rounded" in finding.message]
+    assert warning.level == "warning"
+    assert "more digits than a number can keep, so it was rounded" in warning.message
+    numbers = re.findall(r": (-?\d{10,})", warning.message)
+    assert numbers == [str(number) for number in ([2**64 - 1, 2**63 + 1] if kind == "unsigned" else [BIG, BIG + 1])] or (
+        kind == "negative" and numbers == [str(-BIG), str(-BIG - 1)]
+    )
+
+
+@pytest.mark.parametrize("data", [[2**53, -(2**62), 3 * 2**60], np.array([2**63, 2**53], np.uint64), [-(2**63), 1], [1, 2]])
+def test_whole_numbers_that_can_be_kept_raise_no_warning(data):
+    assert not any("rounded" in finding.message for finding in frame_of(data).findings)
 
 
 RUNS = pa.RunEndEncodedArray.from_arrays([2, 3], [1.5, 2.5])

@@ -222,6 +222,7 @@ def values(loaded: Loaded, names: list[str], marks: Marks, problems: list[str]) 
             _report_changed(loaded, name, column, marks)
         else:
             result[name], bad, hint = _typed_values(column)
+            _report_rounded(loaded, name, _rounded_rows(column))
         if len(bad):
             problems.append(offenders(loaded, name, bad, hint))
     return result
@@ -233,13 +234,27 @@ def _report_changed(loaded: Loaded, name: str, column: pa.Array, marks: Marks) -
     if plain is not column:
         both = pc.and_(pc.not_equal(plain, column), numbers.numeric(column, marks)[0])
         changed = np.flatnonzero(both.to_numpy(zero_copy_only=False))
-    reason = "digits, signs or unseen marks of another script, read as plain numbers"
-    for rows, words, level in (
-        (changed, reason, "repair"),
-        (numbers.rounded(column, marks), "more digits than a number can keep, so it was rounded", "warning"),
-    ):
-        if len(rows):
-            loaded.findings.append(Finding("file", offenders(loaded, name, rows, words), "", level))
+    if len(changed):
+        reason = "digits, signs or unseen marks of another script, read as plain numbers"
+        loaded.findings.append(Finding("file", offenders(loaded, name, changed, reason), "", "repair"))
+    _report_rounded(loaded, name, numbers.rounded(column, marks))
+
+
+def _report_rounded(loaded: Loaded, name: str, rows: np.ndarray) -> None:
+    if len(rows):
+        reason = "more digits than a number can keep, so it was rounded"
+        loaded.findings.append(Finding("file", offenders(loaded, name, rows, reason), "", "warning"))
+
+
+def _rounded_rows(column: pd.Series) -> np.ndarray:
+    """The rows of whole numbers that no float64 equals: without the zeros at their end they have more than 53 binary digits."""
+    if not pd.api.types.is_integer_dtype(column.dtype):
+        return np.zeros(0, dtype=np.int64)
+    wide = np.uint64 if pd.api.types.is_unsigned_integer_dtype(column.dtype) else np.int64
+    size = np.abs(column.to_numpy(dtype=wide, na_value=0)).view(np.uint64)  # also of the smallest, which has no opposite
+    rows = np.flatnonzero(size > 2**53)
+    size = size[rows]
+    return rows[size // (size & (~size + np.uint64(1))) >= 2**53]
 
 
 def covariates(loaded: Loaded, wanted: Declared, marks: Marks, problems: list[str]) -> dict[str, np.ndarray]:
