@@ -139,3 +139,11 @@ def test_integer_time_has_an_empty_calendar():
     np.testing.assert_array_equal(panel.values[:, 0], [1, 2, np.nan, 3, 4, 5])
     np.testing.assert_array_equal(panel.indptr, [0, 4, 6])
     assert panel.calendar.shape[1] == 0
+
+
+def test_values_beyond_the_reach_of_float32_are_kept_without_a_word(recwarn):
+    values = [1e39, -3e45, np.nan, 2.5]
+    panel = make_panel(frame_of(("a", days("2024-01-01", 4), values)), horizon=HORIZON, features=[])
+    assert panel.values.dtype == np.float64
+    np.testing.assert_array_equal(panel.values[:, 0], values)
+    assert not recwarn.list

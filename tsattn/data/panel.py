@@ -106,7 +106,8 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = 
     y = frame.df["y"].to_numpy(np.float64, copy=True)
     if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
         raise DataError(f"values beyond {LARGEST:g} leave no room for their squares: divide the values by a large number")
-    single = y.astype(np.float32)
+    with np.errstate(over="ignore"):  # an infinite one is not equal, and then all stay as they are
+        single = y.astype(np.float32)
     values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y
     numbers = calendar.ordinals(stamps[indptr[1:] - 1], calendar.parse(frame.freq))
     behind = (numbers.max(initial=numbers[0] if len(numbers) else 0) - numbers) // calendar.parse(frame.freq).num
