@@ -422,7 +422,7 @@ def test_while_a_folder_is_written_the_old_model_or_the_new_one_is_read(tmp_path
     assert seen == {"seasonal_naive", "network"}
 
 
-def test_two_processes_that_save_at_once_leave_one_whole_model(tmp_path):
+def test_two_threads_that_save_at_once_leave_one_whole_model(tmp_path):
     models = [store.load(GOLDEN / name) for name in ("format1_naive", "format1_encoder_counts")]
     folder = store.save(models[0], tmp_path / "model")
     writers = [threading.Thread(target=lambda m=m: [store.save(m, folder) for _ in range(10)]) for m in models]
@@ -431,6 +431,45 @@ def test_two_processes_that_save_at_once_leave_one_whole_model(tmp_path):
     for writer in writers:
         writer.join()
     assert store.load(folder).fitted.verdict.answer in ("seasonal_naive", "network")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+SAVING = """
+import sys, time
+from tsattn import store
+kept, folder = store.load(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+ends = time.monotonic() + 2
+while time.monotonic() < ends:
+    store.save(kept, folder)
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_save_at_once_leave_one_whole_model(tmp_path):
+    names, folder = ("format1_naive", "format1_encoder_counts"), tmp_path / "model"
+    store.save(store.load(GOLDEN / names[0]), folder)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVING, str(GOLDEN / name), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    ]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    seen = set()
+    while any(process.poll() is None for process in started):
+        seen.add(store.load(folder).fitted.verdict.answer)
+    assert [process.communicate()[0] for process in started] == ["done\n", "done\n"]
+    assert seen == {"seasonal_naive", "network"}
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
 
 
