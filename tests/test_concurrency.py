@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import pandas as pd
@@ -176,21 +176,32 @@ def test_no_forecast_sees_half_a_fit(refitted, monkeypatch):
     pd.testing.assert_frame_equal(again.predict(), new)
 
 
-def test_what_a_fit_leaves_appears_all_at_once(refitted):
+def test_what_a_fit_leaves_appears_all_at_once(refitted, monkeypatch):
+    """From the last table that a fit makes on, another thread forecasts before each line of its code and after the last."""
     again, old, new, newer = refitted
-    seen = []
+    original, tracing, seen = forecaster.window_table, sys.gettrace(), []
 
-    class Watched(Forecaster):
-        def __setattr__(self, name, value):
-            super().__setattr__(name, value)
-            if name.endswith("_") and name != "data_findings_":
-                seen.append(Forecaster.predict(self))
+    def at_each_line(*_):
+        seen.append(pool.submit(again.predict))
+        wait(seen, timeout=60)
+        return at_each_line
 
-    watched = Watched()
-    vars(watched).update(vars(again))
-    watched.fit(newer)
-    assert all(found.equals(old) or found.equals(new) for found in seen)
-    pd.testing.assert_frame_equal(watched.predict(), new)
+    def followed(*given):
+        table = original(*given)
+        sys._getframe(1).f_trace = at_each_line
+        sys.settrace(lambda *_: None)
+        return table
+
+    monkeypatch.setattr(forecaster, "window_table", followed)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            again.fit(newer)
+        finally:
+            sys.settrace(tracing)
+    answers = [future.result(timeout=60) for future in seen]
+    assert answers[0].equals(old)
+    assert answers[-1].equals(new)
+    assert all(found.equals(old) or found.equals(new) for found in answers)
 
 
 # ---- first weights -----------------------------------------------------------------------------------------------------
