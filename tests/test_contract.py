@@ -296,6 +296,35 @@ def test_what_a_model_says_it_does_not_keep_is_not_asked_for(excepting):
     assert check_model("honest") == {"batch": "kept", "padding": "it counts rows", "inference": "kept"}
 
 
+class Speechless(Honest):
+    """Without its features it raises a ValueError, of another kind."""
+
+    def forward(self, context, observed, features, num_future):
+        if self.num_features and features is None:
+            raise ValueError("not enough values to unpack")
+        return super().forward(context, observed, features, num_future)
+
+
+def test_an_error_that_names_no_features_is_no_refusal_of_their_lack(registered):
+    registered(Speechless)
+    with pytest.raises(AssertionError, match=r"that does not name them: not enough values to unpack$"):
+        INVARIANTS["features"](Candidate("honest"))
+
+
+class Shown(Honest):
+    """Draws numbers where it is shown the targets, as it is in training alone."""
+
+    def forward_training(self, context, observed, features, target, target_observed):
+        torch.rand(1)
+        return self(context, observed, features, target.shape[1])
+
+
+def test_the_loss_is_that_of_training_where_the_model_is_shown_the_targets(registered):
+    registered(Shown)
+    with pytest.raises(AssertionError, match="changed: torch's random state"):
+        INVARIANTS["global state"](Candidate("honest"))
+
+
 def test_an_exception_that_the_model_keeps_is_caught_whatever_else_it_breaks(excepting):
     excepting(Honest, {"padding": "it counts rows"})
     with pytest.raises(AssertionError, match=r"(?s)^honest breaks 0 of .*\n  padding: it is kept, so it must not be among"):

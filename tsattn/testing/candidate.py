@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsattn.config import HEADS, MODEL_CONFIGS, SCALINGS, ModelConfig
+from tsattn.config import HEADS, MODEL_CONFIGS, SCALINGS, ModelConfig, TrainerConfig
+from tsattn.data.windows import Batch, PanelTensors
 from tsattn.fitted import Settings, build_network
 from tsattn.models import MODELS
 from tsattn.sizing import complete_model
+from tsattn.training.module import ForecastModule
 
 LEVELS = (0.1, 0.5, 0.9)
 LENGTH, HORIZON, FEATURES = 24, 6, 2
@@ -107,16 +109,13 @@ def forecast(model: Any, window: Window, horizon: int = HORIZON, *, features: bo
 
 
 def training_loss(model: Any, window: Window, *, seed: int = 0) -> Tensor:
-    """The loss on targets with gaps, by `forward_training` where the model has one, as training takes it."""
-    given = (window.context, window.observed, window.features)
+    """The loss of training on targets with gaps, in the mode that the model is in."""
     rng = np.random.default_rng([seed, 1])
     target = torch.from_numpy(rng.integers(20, 160, (len(window.context), HORIZON, window.context.shape[2]))).float()
     known = torch.from_numpy(rng.random(target.shape) < 0.9)
-    if hasattr(model, "forward_training"):
-        raw, scale = model.forward_training(*given, target, known)
-    else:
-        raw, scale = model(*given, HORIZON)
-    return model.head.loss(raw, target, known, scale)
+    none = PanelTensors(*(torch.empty(0) for _ in PanelTensors._fields))  # the windows are gathered already
+    module = ForecastModule(model, none, TrainerConfig(), context_length=window.context.shape[1], horizon=HORIZON)
+    return module.loss(Batch(*window, target, known))
 
 
 # ---- what is demanded, said in numbers -----------------------------------------------------------------------------------

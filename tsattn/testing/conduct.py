@@ -60,10 +60,12 @@ def check_global_state(candidate: Candidate) -> None:
 
 
 def _use(candidate: Candidate) -> None:
+    # what is dropped is drawn from the shared random state
+    plain: dict[str, Any] = {"dropout": 0.0} if hasattr(candidate.config, "dropout") else {}
     for head in candidate.heads:
-        model, window = candidate.build(head=head), candidate.window()
+        model, window = candidate.build(head=head, **plain), candidate.window()
         forecast(model, window)
-        training_loss(model, window).backward()
+        training_loss(model.train(), window).backward()
 
 
 @contextmanager

@@ -176,7 +176,8 @@ def check_quantiles(candidate: Candidate) -> None:
 
 
 def check_features(candidate: Candidate) -> None:
-    """features: a model built with features uses those of the last future step, and raises a ValueError without them."""
+    """features: a model built with features uses those of the last future step, and without them raises a ValueError that says
+    it needs features."""
     model, window = candidate.probe(), candidate.window()
     moved = window._replace(features=window.features.clone())
     moved.features[:, -1, 1:] += 3.0
@@ -184,7 +185,8 @@ def check_features(candidate: Candidate) -> None:
     demand_different(raw_outputs(model, moved)[:, -1], expected[:, -1], "other features of the last step")
     try:
         raw_outputs(model, window, features=False)
-    except ValueError:
+    except ValueError as problem:
+        demand("features" in str(problem), f"a ValueError without features that does not name them: {problem}")
         return
     raise AssertionError("a model built with features forecasts without them")
 
