@@ -93,14 +93,14 @@ def test_a_table_in_the_caller_s_own_words_with_covariates_is_poisoned_too() -> 
     assert compared["schema"]["covariates"]["past"]["columns"] == ["visitors", "weather"]
 
 
-def honest_but(leak: Any) -> Forecaster:
+def honest_but(leak: Any, config: FitConfig = TINY) -> Forecaster:
     """A forecaster whose back-test first passes the rows of its table to `leak`."""
 
     class Leaky(Forecaster):
         def backtest(self, data: Any = None, **settings: Any) -> pd.DataFrame:
             return super().backtest(leak(data), **settings)
 
-    return Leaky(config=TINY)
+    return Leaky(config=config)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,29 @@ def honest_but(leak: Any) -> Forecaster:
     ],
     ids=["filled from the future", "scaled by all rows"],
 )
-def test_what_moved_is_named(leak: Any, said: str) -> None:
+def test_what_moved_is_named(leak: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "POISONS", (leaks.tripled,))
     with pytest.raises(AssertionError, match=said):
         check_no_leak(honest_but(leak), counts(gaps=False, origins=1), cutoffs=[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("visitors", 1), ("price", HORIZON)], ids=["past, of the next day", "known, beyond the horizon"]
+)
+@pytest.mark.parametrize("leaks_it", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["leaking", "honest"])
+def test_a_leak_through_a_covariate_is_caught(name: str, rows: int, leaks_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "POISONS", (leaks.tripled,))
+    forecaster = honest_but(
+        lambda df: df.assign(**{name: df.groupby("shop")[name].shift(-rows).fillna(1)}) if leaks_it else df,
+        replace(TINY, covariates=CovariatesConfig(**{"past" if name == "visitors" else "known": [name]})),
+    )
+    forecaster.read_ = ReadConfig(id="shop")
+    table = sales()[["shop", "day", "sold", name]]
+    if not leaks_it:
+        check_no_leak(forecaster, table, cutoffs=[2])
+        return
+    with pytest.raises(AssertionError, match=r"2 cut-offs, values after the first tripled: .*forecasts moved"):
+        check_no_leak(forecaster, table, cutoffs=[2])
 
 
 def test_known_covariates_are_poisoned_beyond_the_horizon_and_others_after_the_cut_off() -> None:

@@ -55,9 +55,9 @@ def check_no_leak(forecaster: Any, df: Any, *, cutoffs: Iterable[int] = (1, 3)) 
     findings, verdict: `backtest_.folds`) must be the same to the bit. Everything is done twice, the second time with the three
     rows before the cut-off blanked: values filled from the future show there alone, smoothing into it shows elsewhere.
 
-    `forecaster` is a `Forecaster`, fitted or not, or an object that has its methods; it and `df` are left as they are. `df` is
-    a long pandas, polars or pyarrow frame that the forecaster can read: a row per series and time. Returns what was compared
-    in the last clean back-test. Raises a ValueError for other tables, and a DataError where one is too short.
+    `forecaster` is a `Forecaster`, fitted or not, or one of a class of yours that inherits from it; it and `df` are left as
+    they are. `df` is a long pandas, polars or pyarrow frame that the forecaster can read: a row per series and time. Returns
+    what was compared in the last clean back-test. Raises a ValueError for other tables, a DataError where one is too short.
 
     >>> check_no_leak(Forecaster(horizon=7), pd.read_csv("counts.csv"))    # doctest: +SKIP
     """
