@@ -336,6 +336,16 @@ OWN: dict[str, bytes] = {
     "zone_short_name": times("2024-01-01 10:00 CET", "2024-01-01 11:00 CET"),
     "zone_long_name": times("2024-01-01 10:00 Europe/Berlin", "2024-01-01 11:00 Europe/Berlin"),
     "autumn_hour_twice": times("2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"),
+    "web_server_log_newest_first": known("12/Jan/2024:00:00:00 +0100,2", "11/Jan/2024:00:00:00 +0100,1", header="when,y"),
+    "photograph_times": known("2024:01:01 10:00:00,1", "2024:01:01 11:00:00,2", header="taken,y"),
+    "log_without_a_year": known("Jan  2 00:00:01,2", "Jan  1 00:00:01,1", header="when,y"),
+    "zone_newest_first_under_another_name": known("2024-01-02 00:00 CET,2", "2024-01-01 00:00 CET,1", header="when,y"),
+    "zone_in_brackets": known(
+        "2024-01-02T00:00+01:00[Europe/Berlin],2", "2024-01-01T00:00+01:00[Europe/Berlin],1", header="when,y"
+    ),
+    "day_of_the_year_newest_first": known("2024-002,2", "2024-001,1", header="when,y"),
+    "dates_as_formulas": known('"=""2024-01-02""",2', '"=""2024-01-01""",1', header="when,y"),
+    "digits_newest_first_under_another_name": known("20240102,2", "20240101,1", header="when,y"),
     "line_end_in_a_date": known('"2024-01-01\n",1', '"\n2024-01-02",2'),
     "hour_25": times("2024-01-01 25:00", "2024-01-01 01:00"),
     "minute_60": times("2024-01-01 10:60", "2024-01-01 11:00"),

@@ -67,6 +67,7 @@ FIVE = days(0, 1, 2, 3, 4)
 TWO = days(1, 2)
 THREE = days(1, 2, 3)
 OTHER_SCRIPT = "another script"
+SORTED = "have been sorted"
 DATES = "set read.date_format="
 
 KNOWN_ANSWERS: dict[str, Reads | Refused] = {
@@ -386,7 +387,7 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "epoch_of_two_units": refused("line 4: '1704240000000'", "seconds since 1970"),
     "epoch_with_a_zero": refused("line 3: '0'", "seconds since 1970"),
     "date_and_time_in_two_columns": read(at("2024-01-01 10:00:00", "2024-01-01 11:00:00"), "h", "columns date and time"),
-    "descending_dates": read(THREE, "D", "have been sorted"),
+    "descending_dates": read(THREE, "D", SORTED),
     "duplicated_rows": refused("2024-01-02", "read.duplicates=", duplicates="last", mended=read(TWO, "D", "repeat")),
     "conflicting_rows": refused("2024-01-02", "read.duplicates=", duplicates="mean", mended=read(days(1, 2.5), "D", "repeat")),
     "year_1500": refused("line 2: '1500-01-01'", "years go from 1678"),
@@ -412,6 +413,18 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
         tz="Europe/Berlin",
         mended=read(at(*(f"2024-10-27 0{hour}:00:00+0{offset}:00" for hour, offset in ((1, 2), (2, 2), (2, 1), (3, 1)))), "h"),
     ),
+    "web_server_log_newest_first": read(at("2024-01-11 00:00:00+01:00", "2024-01-12 00:00:00+01:00"), "D", SORTED),
+    "photograph_times": read(at("2024-01-01 10:00:00", "2024-01-01 11:00:00"), "h"),
+    "log_without_a_year": refused("when may hold the times", "00:00:01", "read.time=when with read.date_format="),
+    "zone_newest_first_under_another_name": refused(
+        "when may hold the times", "read.tz=", time="when", date_format="%Y-%m-%d %H:%M CET", mended=read(TWO, "D", SORTED)
+    ),
+    "zone_in_brackets": refused("when may hold the times", "remove it and its brackets"),
+    "day_of_the_year_newest_first": refused(
+        "when may hold the times", "read.date_format=", time="when", date_format="%Y-%j", mended=read(TWO, "D", SORTED)
+    ),
+    "dates_as_formulas": refused("when may hold the times", "is a formula"),
+    "digits_newest_first_under_another_name": refused("when may hold the times", time="when", mended=read(TWO, "D", SORTED)),
     "line_end_in_a_date": read(TWO, "D"),
     "hour_25": refused("line 2: '2024-01-01 25:00'", "hours go from 0 to 23"),
     "minute_60": refused("line 2: '2024-01-01 10:60'", "from 0 to 59"),

@@ -51,6 +51,17 @@ def read_digits(values: np.ndarray, name: str) -> Reading:
     return Reading(values)
 
 
+def are_dates(values: np.ndarray) -> bool:
+    """Whether int64 numbers are all dates by their digits, with or without a time of day."""
+    return any(found is not None and not len(found.bad) for found in (_with_clock(values, ""), _dates(values, "")))
+
+
+def are_since_1970(values: np.ndarray) -> bool:
+    """Whether int64 numbers may all be seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    found = _since_1970(values, "")
+    return found is not None and not len(found.bad)
+
+
 def _rest(values: np.ndarray, good: np.ndarray, what: str) -> Reading | None:
     """The error for the few values that are not `good` where most are; None where most are not."""
     if good.mean() <= 0.5:

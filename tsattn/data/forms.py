@@ -31,6 +31,10 @@ FORMS = {
     "quarter in words year": r"^(?P<quarter>[1-4])(?:Q|\.? ?[Qq]uartal)[- /]?(?P<year>\d{4})$",
     "day month year": r"^" + NUMBERED + r"[. -]+(?:de |of )?" + NAMED + r"(?: de)?[ ,-]*(?P<year>\d{4}|\d{2})" + CLOCK,
     "month day year": r"^" + NAMED + " +" + NUMBERED + r",? +(?P<year>\d{4})" + CLOCK,
+    "day/month:clock": r"^(?P<day>\d{1,2})/" + NAMED + r"/(?P<year>\d{4})"  # logs of web servers
+    r"(?::(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})(?: (?P<offset>[+-]\d{4}))?)?$",
+    "year:month:day": r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2})"  # photographs
+    r" (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
     "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
     "year quarter": r"^(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])$",
     "quarter year": r"^[Qq](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",
@@ -83,6 +87,8 @@ HINTS = (  # what a cell that is no time looks like, and how to mend it
         "ends in the name of a zone: set read.tz= to a zone such as Europe/Berlin and write the name into the form, as in "
         "read.date_format='%Y-%m-%d %H:%M CET'",
     ),
+    (r"\[[A-Za-z_/]+\]$", "ends in the name of a zone: remove it and its brackets"),
+    (r"^[=@]", "is a formula: export the values of the cells"),
     (r"\b24[:.]00", "has the hour 24: write 00:00 of the next day"),
     (r"^[A-Za-zÀ-ÿ]{3,10}\.?$", "has no year"),
 )

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import convert, describe, forms, numbers, times, zones
+from tsattn.data import convert, describe, forms, hidden, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -190,7 +190,9 @@ def _chosen(
     except DataError as error:
         problems.append(str(error))
     if not time_names:
-        problems += _without_time(loaded, value_names, config)
+        free = [name for name in columns if name not in (*id_names, *value_names)]
+        found = hidden.problems(loaded.columns, id_names, free, config.id is not None)
+        problems += found or _without_time(loaded, value_names, config)
     try:
         check_roles(declared, id_names, time_names, value_names)
     except DataError as error:
@@ -291,7 +293,8 @@ def _check_wide(stamps: pd.Series, names: list[str]) -> None:
 
 def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:
     used = {*chosen.ids, *chosen.values, *chosen.declared.taken([])}
-    maybe = maybe_time(name for name in loaded.columns if name not in used)
+    free = {name: column for name, column in loaded.columns.items() if name not in used}
+    maybe = maybe_time(free) or next((name for name, column in free.items() if hidden.may_count(column)), None)
     message = "there is no time column: the rows are taken in their order, as times 1, 2, 3 ..."
     if maybe is None:
         loaded.findings.append(Finding("time", message, "read.time=<column>"))
