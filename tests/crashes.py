@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -54,17 +56,22 @@ def write_waves(folder: Path) -> None:
     pd.concat(tables).to_csv(folder / "waves.csv", index=False)
 
 
-def train(folder: Path, *settings: str, kill_at_batch: int | None = None, **environment: str) -> subprocess.Popen:
+def train(folder: Path, *settings: str, kill_at_batch: int | None = None, **variables: str) -> subprocess.Popen:
     """A training of `waves.csv` in `folder`, in a process of its own."""
     start = ["-m", "tsattn.train"] if kill_at_batch is None else ["-c", KILLED_AT_BATCH, str(kill_at_batch)]
     return subprocess.Popen(
         [sys.executable, *start, *COMMAND, *settings],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """That of this process, with one thread and these variables."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
 
 
 def finish(process: subprocess.Popen) -> None:
@@ -79,38 +86,54 @@ def digest(folder: Path) -> str:
 
 
 def kill_at_steps(folder: Path, *, times: int, seed: int) -> Outcome:
-    """SIGKILL one training at `times` random batches, each attempt under another PYTHONHASHSEED, then let it end."""
+    """SIGKILL one training at `times` random batches, each attempt under another PYTHONHASHSEED, then let it end.
+
+    What goes on is the command that the killed one printed.
+    """
     write_waves(folder)
     finish(train(folder, *DROPOUT, "output=whole", PYTHONHASHSEED="1"))
-    draw, kills = random.Random(seed), 0
-    for attempt in range(times):
-        process = train(folder, *DROPOUT, "output=cut", kill_at_batch=draw.randint(2, 40), PYTHONHASHSEED=str(attempt + 2))
-        process.communicate()
-        kills += process.returncode == -9
-    finish(train(folder, *DROPOUT, "output=cut", PYTHONHASHSEED="99"))
+    draw, kills, printed = random.Random(seed), 0, ""
+    while kills < times:
+        process = train(folder, *DROPOUT, "output=cut", kill_at_batch=draw.randint(2, 25), PYTHONHASHSEED=str(kills + 2))
+        out, err = process.communicate()
+        assert process.returncode == -9, out + err
+        kills += 1
+        [printed] = re.findall(r"it goes on with: python (.*)", out)
+    again, hashes = [sys.executable, *shlex.split(printed)], environment(PYTHONHASHSEED="99")
+    last = subprocess.run(again, cwd=folder, env=hashes, capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr
+    assert re.search("goes on from step|trained before", last.stdout)
+    assert "begins anew" not in last.stdout
     return Outcome(kills, digest(folder / "whole"), digest(folder / "cut"))
 
 
 def kill_at_moments(folder: Path, *, times: int, seed: int, tmpdir: Path | None = None) -> tuple[int, int, list[str]]:
-    """SIGKILL trainings into a folder that holds a model, at random moments: (kills, loads that worked, left-overs at the end).
+    """SIGKILL trainings into a folder that holds a model, at random moments: (kills, whole models found, left-overs).
 
-    Each attempt trains with another seed, so that old and new models differ; what loads must be whole.
+    Each training has another seed, so that the old model and the new one differ; one of the two must be there, and what a
+    killed one noted of its state must be whole, or its end be the first thing of it.
     """
     write_waves(folder)
-    environment = {} if tmpdir is None else {"TMPDIR": str(tmpdir)}
-    finish(train(folder, "output=run", **environment))
-    draw, kills, loaded = random.Random(seed), 0, 0
-    for attempt in range(times):
-        process = train(folder, "output=run", f"seed={attempt // 3}", **environment)
+    elsewhere = {} if tmpdir is None else {"TMPDIR": str(tmpdir)}
+    finish(train(folder, "output=run", "seed=0", **elsewhere))
+    draw, kills, whole, current, said = random.Random(seed), 0, 0, 0, ""
+    while kills < times:
+        following = current + 1 + kills // 3
+        process = train(folder, "output=run", f"seed={following}", **elsewhere)
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("  head:") or "parameters" in line or "goes on" in line:
+            said += line
+            if "goes on with" in line:
                 break
-        time.sleep(draw.uniform(0.0, 3.0))
+        time.sleep(draw.uniform(0.0, 2.5))
         process.kill()
-        process.communicate()
+        said += process.communicate()[0]
         kills += process.returncode == -9
-        loaded += store.load(folder / "run").fitted.network is not None
-    finish(train(folder, "output=run", "seed=1000", **environment))
+        found = store.load(folder / "run").fitted.settings.seed
+        whole += found in (current, following) and process.returncode == -9
+        current = found
+    assert "is damaged" not in said
+    finish(train(folder, "output=run", "seed=1000", **elsewhere))
     known = {"model.safetensors", "config.json", "findings.json", "manifest.json", "train.json", "verdict_windows.csv", "logs"}
-    return kills, loaded, sorted(path.name for path in (folder / "run").iterdir() if path.name not in known)
+    unfinished = {"checkpoints"}  # of trainings with other seeds, which may go on
+    return kills, whole, sorted(path.name for path in (folder / "run").iterdir() if path.name not in known | unfinished)

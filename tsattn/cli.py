@@ -215,7 +215,8 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
         raise ValueError(f"{added[0]!r}: settings are changed by name=value, none can be added or removed with + or ~")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
     typed[:] = sys.argv[1:]
-    sys.argv[1:] = [quote(argument) for argument in typed]
+    sys.argv[1:] = [quote(argument) for argument in in_order(typed)]
+    _check_options(sys.argv[1:])
     with tempfile.TemporaryDirectory() as forgotten:  # for the note that Hydra makes of a sweep
         OmegaConf.register_new_resolver("forgotten", lambda: forgotten, replace=True)
         hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
@@ -225,6 +226,25 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
     finally:
         if problems:
             raise problems[0]
+
+
+def in_order(arguments: list[str]) -> list[str]:
+    """Options such as --multirun first, then settings: Hydra takes settings in one run only, people type them in any order."""
+    options: list[str] = []
+    settings: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        value = before.startswith("-") and "=" not in argument  # as job in --cfg job
+        (options if argument.startswith("-") or value else settings).append(argument)
+    return options + settings
+
+
+def _check_options(arguments: list[str]) -> None:
+    """Raise a ValueError for an option that Hydra does not know, which it would answer with its whole usage."""
+    from hydra._internal.utils import get_args_parser
+
+    unknown = [one for one in get_args_parser().parse_known_args(arguments)[1] if one.startswith("-")]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no option: settings are written name=value, and --help lists them")
 
 
 def numbered(config: Any, name: str, sweep: Callable[[], Path]) -> Any:
@@ -269,7 +289,7 @@ def job_overrides() -> dict[str, str]:
 def same_command(name: str, **settings: object) -> str:
     """The running command as a line for the shell, with `settings` where the user gave none."""
     added = [f"{key}={value}" for key, value in settings.items() if not any(one.startswith(f"{key}=") for one in typed)]
-    return shlex.join(["python", "-m", f"tsattn.{name}", *typed, *added])
+    return shlex.join(["python", "-m", f"tsattn.{name}", *in_order(typed), *added])
 
 
 def claimed(base: Path) -> Path:

@@ -247,6 +247,9 @@ class CovariatesConfig:
 SAMPLINGS = ("window", "series")
 
 
+SHOWN = ("logger", "log_every", "progress")  # settings of the trainer that change what is shown and nothing else
+
+
 @dataclass
 class TrainerConfig:
     """How a model is trained."""

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         temporary = _temporary(target.parent)
         try:
             _write_synced(temporary, content)
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # who may read it was decided before
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -145,10 +148,9 @@ def _sync_folder(folder: Path) -> None:
     """Make the new name outlast a power cut, where the system can (not on Windows)."""
     if os.name != "posix":
         return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems cannot
-        pass
-    finally:
-        os.close(handle)
+    with suppress(OSError):  # a folder that may not be read, and some network file systems
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

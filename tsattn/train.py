@@ -17,7 +17,9 @@ takes the runs that are there already, so that an interrupted sweep goes on.
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -26,10 +28,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tsattn.cli import Job, claimed, in_multirun, job_overrides, run, same_command, say_origin, table_of
-from tsattn.config import TrainConfig
+from tsattn.config import SHOWN, TrainConfig
 from tsattn.data.findings import printable
 from tsattn.files import remove_leftovers, write_file
 from tsattn.output import show_table, write_table
@@ -40,13 +42,13 @@ except ImportError:  # Windows
     fcntl = None
 
 NOTE = "train.json"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, LOCK = "checkpoints", ".running"
 
 
 def main(config: TrainConfig) -> None:
     """Train into the run folder. A run of a multirun that is there already is taken as it is."""
     data = table_of(config)
-    from tsattn.training.fit import make_console
+    from tsattn.training.fit import Reporting, make_console
     from tsattn.training.machine import resolve_device
 
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
@@ -58,31 +60,47 @@ def main(config: TrainConfig) -> None:
             console.print(f"{printable(str(folder))}: already there")
             return
     say_origin(config)
-    again = same_command("train", output=folder.parent if in_multirun() else folder)
+    again = printable(same_command("train", output=folder.parent if in_multirun() else folder))
+    refuse_links(folder)
     with only_run_in(folder):
+        checkpoints = checkpoints_for(folder, config, console)
         try:
-            train_into(folder, config, data, console, again)
+            train_into(folder, config, data, Reporting(folder, console, checkpoints, again))
         except (KeyboardInterrupt, SystemExit):
-            if (folder / CHECKPOINTS).exists():
-                print(f"\nit goes on with: {printable(again)}", file=sys.stderr)
+            if checkpoints.exists():
+                print(f"\nit goes on with: {again}", file=sys.stderr)
             raise
 
 
-def train_into(folder: Path, config: TrainConfig, data: Any, console: Any, again: str) -> None:
-    """Fit, print what was found, decided and forecast, and save the run folder. `again` is the command that goes on."""
+def checkpoints_for(folder: Path, config: TrainConfig, console: Any) -> Path:
+    """The folder for the checkpoints of a training with these settings; those of a training with others stay beside it."""
+    from tsattn.store import to_json
+
+    settings = {name: value for name, value in asdict(config).items() if name not in ("input", "output", "dataset")}
+    settings["trainer"] = {name: value for name, value in settings["trainer"].items() if name not in SHOWN}
+    place = folder / CHECKPOINTS / hashlib.sha256(to_json(settings)).hexdigest()[:12]
+    if place.parent.exists() and not place.exists():
+        told = f"! {folder} holds an unfinished training with other settings: this one begins anew, that one stays"
+        console.print(printable(told))
+    return place
+
+
+def train_into(folder: Path, config: TrainConfig, data: Any, reporting: Any) -> None:
+    """Fit, print what was found, decided and forecast, and save the run folder."""
     from tsattn import comparison, store
     from tsattn.forecaster import Forecaster, fit_config_of
-    from tsattn.training.fit import Reporting
 
-    started = time.perf_counter()
+    started, console = time.perf_counter(), reporting.console
     (folder / NOTE).unlink(missing_ok=True)
     remove_leftovers(folder)
     forecaster = Forecaster(config=fit_config_of(config))
-    forecaster.fit(data, read=config.read, reporting=Reporting(folder, console, folder / CHECKPOINTS, printable(again)))
+    forecaster.fit(data, read=config.read, reporting=reporting)
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
     write_file(folder / NOTE, store.to_json(asdict(config)))
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    shutil.rmtree(reporting.checkpoints, ignore_errors=True)
+    with suppress(OSError):  # another training has not come to its end
+        (folder / CHECKPOINTS).rmdir()
     ahead = forecaster.fitted_.schema.columns_of("known")
     place = printable(str(folder))
     needs = f"A forecast needs {printable(', '.join(ahead))} ahead: python -m tsattn.predict load={place} input=... future=FILE"
@@ -96,20 +114,40 @@ def train_into(folder: Path, config: TrainConfig, data: Any, console: Any, again
 @contextmanager
 def only_run_in(folder: Path) -> Iterator[None]:
     """Make the folder and hold it against a second run, where the system can. A run that left nothing leaves no folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".running"
-    with open(lock, "w") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"another run is writing into {folder}: wait for its end, or name another output=") from None
+    with _locked(folder):
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _locked(folder: Path) -> TextIO:
+    """The open lock file of the folder. ValueError where another run has it."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "w")
+        if fcntl is None:
+            return file
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(f"another run is writing into {folder}: wait for its end, or name another output=") from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
+                return file
+        file.close()  # the run that had it has ended, and removed it meanwhile
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise a ValueError where the folder holds links, pipes or the like: a run writes into no file but its own."""
+    for path in [*folder.glob("*"), *(folder / "logs").rglob("*"), *(folder / CHECKPOINTS).rglob("*")]:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(
+                f"{path} is no plain file or folder, as all in a run folder must be: remove it, or name another output="
+            )
 
 
 def compare(jobs: list[Job]) -> None:

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from tsattn.files import write_file
 from tsattn.training.module import PHASES, ForecastModule
 
 EMA_DECAY = 0.98
+EXPLODED = 1000.0  # times the first loss
 
 
 class TrainingError(RuntimeError):
@@ -127,14 +129,15 @@ class Log(pl.Callback):
     def __init__(self, *, every: int, console: Console | None, name: str, rows: Path | None = None) -> None:
         self.every, self.console, self.name, self.rows = every, console, name, rows
         self.losses: list[Tensor] = []
-        self.num_rows = 0
+        self.num_rows, self.first_loss = 0, None
         self.bar: Progress | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"losses": self.losses, "num_rows": self.num_rows}
+        return {"losses": self.losses, "num_rows": self.num_rows, "first_loss": self.first_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.losses, self.num_rows = state_dict["losses"], state_dict["num_rows"]
+        self.first_loss = state_dict["first_loss"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.losses = [loss.to(pl_module.device) for loss in self.losses]
@@ -158,6 +161,7 @@ class Log(pl.Callback):
         check_finite(module)
         loss = float(torch.stack(self.losses).mean())
         self.losses.clear()
+        self.check_course(loss, step, module.settings.learning_rate)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = {f"seconds_{phase}": round(module.seconds[phase], 4) for phase in PHASES}
         self.write({"loss": loss, "learning_rate": rate, **seconds, "step": step})
@@ -168,14 +172,28 @@ class Log(pl.Callback):
         elif self.console is not None and step % (8 * self.every) == 0:
             self.console.print(f"  {self.name}: step {step} of at most {trainer.max_steps}, loss {loss:.4f}")
 
+    def check_course(self, loss: float, step: int, learning_rate: float) -> None:
+        """Raise a TrainingError where the loss has risen far beyond the first one, which it does not come back from."""
+        if self.first_loss is None:
+            self.first_loss = loss
+        elif loss > EXPLODED * max(abs(self.first_loss), 1.0):
+            raise TrainingError(
+                f"{self.name}: training stopped: the loss rose from {self.first_loss:.3g} to {loss:.3g} by step {step}. Try a "
+                f"smaller trainer.learning_rate (now {learning_rate:g})"
+            )
+
     def keep_rows(self) -> None:
         """Cut the file to the rows that a checkpoint knows of; none in a fresh training."""
-        if self.rows is not None and self.rows.exists():
+        if self.rows is None or not self.rows.exists():
+            return
+        try:
             kept = self.rows.read_text().splitlines(keepends=True)[: self.num_rows + bool(self.num_rows)]
-            self.rows.write_text("".join(kept))
+            write_file(self.rows, "".join(kept).encode())
+        except OSError as problem:
+            self.give_up(problem)
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append a row. Where the disk is full that is said once, and training goes on without the log."""
+        """Append a row."""
         self.num_rows += 1
         if self.rows is None:
             return
@@ -187,9 +205,13 @@ class Log(pl.Callback):
                     writer.writeheader()
                 writer.writerow(row)
         except OSError as problem:
-            if self.console is not None:
-                self.console.print(f"! no log from here on: {self.rows}: {problem.strerror}", markup=False)
-            self.rows = None
+            self.give_up(problem)
+
+    def give_up(self, problem: OSError) -> None:
+        """The disk is full, or the file is another's: that is said once, and training goes on without the log."""
+        if self.console is not None:
+            self.console.print(f"! no log from here on: {self.rows}: {problem.strerror}", markup=False)
+        self.rows = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.losses:  # the last steps, or all of a short training

@@ -36,11 +36,11 @@ class Checkpoint(CheckpointIO):
     """
 
     def __init__(self, path: Path | None, fingerprint: str, say: Callable[[str], None]) -> None:
-        self.path, self.fingerprint, self.say = path, fingerprint, say
+        self.path, self.fingerprint, self.say, self.refused = path, fingerprint, say, False
 
     def read(self) -> dict[str, Any]:
         """`{"training": ...}` or `{"finished": ...}`; empty where there is no whole file of this training."""
-        if self.path is None or not self.path.exists():
+        if self.path is None or self.refused or not self.path.exists():
             return {}
         content = self.path.read_bytes()
         digest, rest = content[:DIGEST_LENGTH], content[DIGEST_LENGTH:]
@@ -55,9 +55,9 @@ class Checkpoint(CheckpointIO):
         return found
 
     def _refuse(self, reason: str) -> dict[str, Any]:
-        assert self.path is not None
-        self.say(f"! the checkpoint {self.path} {reason}: training begins anew")
-        self.path.unlink()
+        if not self.refused:
+            self.say(f"! the checkpoint {self.path} {reason}: training begins anew")
+        self.refused = True
         return {}
 
     def write(self, **content: Any) -> None:
@@ -66,7 +66,7 @@ class Checkpoint(CheckpointIO):
             return
         buffer = io.BytesIO()
         torch.save({"fingerprint": self.fingerprint, **content}, buffer)
-        rest = buffer.getvalue()
+        rest, self.refused = buffer.getvalue(), False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_file(self.path, hashlib.sha256(rest).hexdigest().encode() + rest)

@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tsattn.config import TrainerConfig
+from tsattn.config import SHOWN, TrainerConfig
 from tsattn.data.windows import DateWindows, PanelTensors, Windows
 from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, TrainingError, set_weights
 from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
@@ -156,8 +156,7 @@ def checkpoint_of(run: Run) -> Checkpoint:
     folder = run.reporting.checkpoints
     if folder is None:
         return Checkpoint(None, "", run.reporting.say)
-    shown = {"logger", "log_every", "progress"}  # settings that change nothing but what is shown
-    config = {name: value for name, value in asdict(run.config).items() if name not in shown}
+    config = {name: value for name, value in asdict(run.config).items() if name not in SHOWN}
     weights = dict(run.module.model.state_dict())
     sizes = (run.module.context_length, run.module.horizon, run.max_steps, run.seed, run.stream.batch_size)
     data = (run.data._replace(ids=()), run.stream.chances)
