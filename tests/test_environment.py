@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from shutil import which
 
 import pytest
 
@@ -19,6 +20,9 @@ if "no-network" in sys.argv:
     def refused(*given, **named):
         raise OSError("the network is used")
     socket.socket, socket.create_connection, socket.getaddrinfo = Refused, refused, refused
+if "decimal-comma" in sys.argv:
+    import locale
+    locale.setlocale(locale.LC_ALL, "")
 import hashlib, json, os, random
 table, folder, picture, result = sys.argv[1:5]
 from tsattn import EncoderConfig, FitConfig, Forecaster, TrainerConfig
@@ -42,6 +46,8 @@ found = {
 }
 with open(result, "w", encoding="ascii") as file:
     json.dump(found, file)
+if "decimal-comma" in sys.argv and locale.localeconv()["decimal_point"] != ",":
+    sys.exit("the decimal point of this process is no comma")
 """
 
 ODD = 'Z\u00fcrich, it\'s "a" #1 % $HOME \u6771\u4eac {x} [y]'  # blanks, quotes, letters of other scripts, signs of shells
@@ -50,7 +56,6 @@ ELSEWHERE = {"LC_ALL": "POSIX", "TZ": "America/Sao_Paulo", "PYTHONHASHSEED": "2"
 CASES: dict[str, dict] = {  # name -> environment, options of python, whether folders have odd names, whether stdin is closed
     "locale C without UTF-8": {"env": {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, "options": ["-X", "utf8=0"]},
     "locale POSIX": {"env": {"LC_ALL": "POSIX", "LC_NUMERIC": "POSIX"}},
-    "numbers as in Germany": {"env": {"LC_ALL": "de_DE.UTF-8", "LC_NUMERIC": "de_DE.UTF-8"}},
     "Asia/Kolkata": {"env": {"TZ": "Asia/Kolkata"}},
     "America/Sao_Paulo": {"env": {"TZ": "America/Sao_Paulo"}},
     "python -O": {"options": ["-O"]},
@@ -129,17 +134,33 @@ def test_no_locale_zone_home_network_stdin_and_assert_statements_in_a_folder_wit
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_each_of_them_alone_gives_the_same_weights_forecast_and_words(name, expected, table, tmp_path):
-    wanted = CASES[name].get("env", {}).get("LC_ALL", "C")
-    import locale
-
-    before = locale.setlocale(locale.LC_ALL)
-    try:
-        locale.setlocale(locale.LC_ALL, wanted)
-    except locale.Error:
-        pytest.skip(f"this machine has no locale {wanted}")
-    finally:
-        locale.setlocale(locale.LC_ALL, before)
     assert run(CASES[name], tmp_path, table) == expected
+
+
+DECIMAL_POINT = "import locale; locale.setlocale(locale.LC_ALL, ''); print(locale.localeconv()['decimal_point'])"
+
+
+@pytest.fixture(scope="module")
+def with_decimal_comma(tmp_path_factory) -> dict[str, str]:
+    """The environment of a process that writes 1,5 for one and a half: German, built here, else what is installed."""
+    folder, tried = tmp_path_factory.mktemp("locales"), []
+    if which("localedef"):
+        built = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", folder / "de_DE.UTF-8"], capture_output=True)
+        tried += [{"LC_ALL": "de_DE.UTF-8", "LOCPATH": str(folder)}] if built.returncode == 0 else []
+    if which("locale"):
+        names = subprocess.run(["locale", "-a"], capture_output=True, text=True, errors="replace").stdout.split()
+        tried += [{"LC_ALL": name} for name in names if name.startswith(("de_", "fr_", "es_", "it_", "pt_", "ru_", "pl_"))]
+    for environment in tried:
+        command = [sys.executable, "-c", DECIMAL_POINT]
+        found = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+        if found.stdout.strip() == ",":
+            return environment
+    pytest.skip("this machine has no locale with a decimal comma and cannot build one")
+
+
+@pytest.mark.slow
+def test_a_decimal_comma_in_force_changes_no_number(with_decimal_comma, expected, table, tmp_path):
+    assert run({"env": with_decimal_comma, "arguments": ["decimal-comma"]}, tmp_path, table) == expected
 
 
 @pytest.mark.slow
