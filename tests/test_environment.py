@@ -9,6 +9,7 @@ import sys
 from shutil import which
 
 import pytest
+from permissions import binding
 
 SCRIPT = """
 import sys
@@ -167,10 +168,9 @@ def test_a_decimal_comma_in_force_changes_no_number(with_decimal_comma, expected
 def test_a_current_folder_that_cannot_be_written_is_none_of_its_business(expected, table, tmp_path):
     current = tmp_path / "read only"
     current.mkdir()
-    current.chmod(0o555)
-    if os.access(current, os.W_OK):
-        pytest.skip("this user may write everywhere")
+    command = [*binding(current), sys.executable, "-c", SCRIPT]
     arguments = places(tmp_path, table)
-    subprocess.run([sys.executable, "-c", SCRIPT, *arguments], cwd=current, check=True, capture_output=True)
+    subprocess.run([*command, *arguments], cwd=current, check=True, capture_output=True)
+    assert list(current.iterdir()) == []
     with open(arguments[-1], encoding="ascii") as file:
         assert json.load(file) == expected
