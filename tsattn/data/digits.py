@@ -52,14 +52,21 @@ def read_digits(values: np.ndarray, name: str) -> Reading:
 
 
 def are_dates(values: np.ndarray) -> bool:
-    """Whether int64 numbers are all dates by their digits, with or without a time of day."""
-    return any(found is not None and not len(found.bad) for found in (_with_clock(values, ""), _dates(values, "")))
+    """Whether int64 numbers are all dates by their digits, as 20240131 and 31012024, with or without a time of day."""
+    read = any(found is not None and not len(found.bad) for found in (_with_clock(values, ""), _dates(values, "")))
+    return read or any(good.all() for good in _other_orders(values).values())
 
 
-def are_since_1970(values: np.ndarray) -> bool:
-    """Whether int64 numbers may all be seconds, milliseconds, microseconds or nanoseconds since 1970."""
+def may_be_times(values: np.ndarray) -> bool:
+    """Whether int64 numbers may all be seconds (or less) since 1970, years, months, weeks or days in other digits."""
     found = _since_1970(values, "")
-    return found is not None and not len(found.bad)
+    if found is not None and not len(found.bad):
+        known = found.stamps.astype("datetime64[Y]").astype(np.int64) + 1970
+        return bool((known >= 1990).all() and (known <= 2050).all())  # other numbers are of this size too
+    year, last = values // 100, values % 100
+    parts = (year >= 1900) & (year <= 2100) & (last >= 1) & (last <= 53)
+    years = (values >= 1900) & (values <= 2100)
+    return any(bool(good.all()) for good in (years, parts, _short_dates(values), _days_of_year(values)))
 
 
 def _rest(values: np.ndarray, good: np.ndarray, what: str) -> Reading | None:
@@ -140,12 +147,7 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
 
 def _refuse_other_orders(values: np.ndarray, name: str) -> None:
     """`DataError` for numbers that are dates in another order: 31012024, 01312024, 240131."""
-    first, second, year = values // 1_000_000, values // 10_000 % 100, values % 10_000
-    modern = (year >= 1900) & (year <= 2100)
-    orders = {
-        "%d%m%Y": modern & forms.valid_date(np.clip(year, 1, 9999), second, first),
-        "%m%d%Y": modern & forms.valid_date(np.clip(year, 1, 9999), first, second),
-    }
+    orders = _other_orders(values)
     if not _even(values):
         orders["%y%m%d"] = _short_dates(values)
         orders["%Y%j"] = _days_of_year(values)
@@ -153,6 +155,16 @@ def _refuse_other_orders(values: np.ndarray, name: str) -> None:
     if possible:
         settings = " or ".join(f"read.date_format={order}" for order in possible)
         raise DataError(f"{name}: {values[0]} may be a date: set {settings}, or call the column step if it only counts")
+
+
+def _other_orders(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Which numbers are dates with the year at the end, as 31012024, by the order of their parts."""
+    first, second, year = values // 1_000_000, values // 10_000 % 100, values % 10_000
+    modern = (year >= 1900) & (year <= 2100)
+    return {
+        "%d%m%Y": modern & forms.valid_date(np.clip(year, 1, 9999), second, first),
+        "%m%d%Y": modern & forms.valid_date(np.clip(year, 1, 9999), first, second),
+    }
 
 
 def _short_dates(values: np.ndarray) -> np.ndarray:

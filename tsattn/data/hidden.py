@@ -48,19 +48,24 @@ def problems(columns: Columns, ids: list[str], free: list[str], given_ids: bool)
 
 
 def may_count(column: Column) -> bool:
-    """Whether numbers may be times: seconds since 1970, or smaller with every row, as where the newest row comes first."""
-    if len(column) < 3 or not is_number(column):
+    """Whether numbers may be times: years, months, seconds since 1970, or smaller with every row, the newest row first."""
+    if len(column) < 2 or not is_number(column):
         return False
     whole = _whole(column)
-    if whole is not None and digits.are_since_1970(whole) and len(np.unique(whole)) > len(whole) // 2:
+    if whole is not None and len(np.unique(whole)) > len(whole) // 2 and digits.may_be_times(whole):
         return True
-    return _falls(column[:SAMPLE]) and _falls(column)
+    return len(column) > 2 and _falls(column[:SAMPLE]) and _falls(column)
 
 
 def _falls(column: Column) -> bool:
-    cells = column if isinstance(column, pd.Series) else pd.Series(column.to_pylist(), dtype=object)
+    cells = column if isinstance(column, pd.Series) else pd.Series(_without_mark(column).to_pylist(), dtype=object)
     values = pd.Series(pd.to_numeric(cells, errors="coerce")).to_numpy(dtype=np.float64, na_value=np.nan)
     return bool((np.diff(values) < 0).all())
+
+
+def _without_mark(column: pa.Array) -> pa.Array:
+    """Numbers without what stands behind them, as in 2024*."""
+    return pc.replace_substring_regex(column, r"(\d)[^\d.,]+$", r"\1")
 
 
 def _how(name: str, cell: str) -> str:
@@ -74,8 +79,8 @@ def _how(name: str, cell: str) -> str:
 def _time_in(column: Column) -> str:
     """A cell of a column that may hold times; "" where it does not look like that."""
     whole = _whole(column)
-    if whole is not None:
-        return str(whole[0]) if len(whole) and digits.are_dates(whole) else ""
+    if whole is not None and digits.are_dates(whole):
+        return str(whole[0])
     if not isinstance(column, pa.Array):
         return ""
     cells = _cells(column)
@@ -90,7 +95,7 @@ def _date_in(column: Column) -> str:
     """A cell of a text column most cells of which hold a whole date or a time of day; else ""."""
     if not isinstance(column, pa.Array):
         return ""
-    cells = _cells(column)
+    cells = column.slice(0, SAMPLE).to_pylist()
     return next(filter(_has_date, cells)) if _most(cells, _has_date, 0.5) else ""
 
 
@@ -122,6 +127,8 @@ def _may_be_time(cell: str) -> bool:
         return len(numbers) > 1 or bool(years) or (_small(numbers) and not set(words) & ALSO_WORDS)
     if not years:
         return False
+    if len(numbers) == 1 and re.fullmatch(YEAR + r"\W*\w{0,2}\W*", cell):
+        return True
     if len(numbers) == 1:
         return len(words) == 1 and (words[0] in UNITS or re.search(r"\s", cell) is not None)
     code = words and not cell[0].isdigit() and words[0] not in UNITS and len(words[0]) > 1
@@ -141,14 +148,15 @@ def _count_of_units(cells: list[str]) -> bool:
 
 
 def _whole(column: Column) -> np.ndarray | None:
-    """The values of a column of whole numbers; None for any other."""
+    """The values of a column of whole numbers, those that are given; None for any other."""
     if isinstance(column, pa.Array):
-        if not pc.all(pc.match_substring_regex(column, r"^\d{1,18}$")).as_py():
+        given = _without_mark(column.filter(pc.not_equal(column, "")))
+        if len(given) == 0 or not pc.all(pc.match_substring_regex(given, r"^\d{1,18}$")).as_py():
             return None
-        return pc.cast(column, pa.int64()).to_numpy(zero_copy_only=False)
-    if not is_number(column) or column.isna().any():
+        return pc.cast(given, pa.int64()).to_numpy(zero_copy_only=False)
+    if not is_number(column) or column.isna().all():
         return None
-    values = column.to_numpy(dtype=np.float64)
+    values = column.dropna().to_numpy(dtype=np.float64)
     return values.astype(np.int64) if (np.abs(values) < 1e18).all() and (values % 1 == 0).all() else None
 
 

@@ -191,7 +191,8 @@ def _chosen(
         problems.append(str(error))
     if not time_names:
         free = [name for name in columns if name not in (*id_names, *value_names)]
-        found = hidden.problems(loaded.columns, id_names, free, config.id is not None)
+        counted = value_names or config.count_per
+        found = hidden.problems(loaded.columns, id_names, free, config.id is not None) if counted else []
         problems += found or _without_time(loaded, value_names, config)
     try:
         check_roles(declared, id_names, time_names, value_names)
