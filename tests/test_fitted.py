@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tsattn import FitConfig, Forecaster, fitted, tables
 from tsattn.config import EncoderConfig, TrainerConfig
@@ -92,3 +94,12 @@ def test_a_series_without_a_value_in_the_context_is_answered_by_a_naive_forecast
     assert answer["model"].tolist() == ["last_value"] * 5
     assert answer["forecast"].tolist() == [table.loc[table["ds"] < "2023-10-01", "y"].iloc[-1]] * 5
     assert tables.forecast_table(network, to_frame(to_rows(table)), 5)["model"].tolist() == ["network"] * 5
+
+
+def test_a_network_that_gives_no_finite_number_is_an_error_and_no_forecast(trained):
+    forecaster = copy.deepcopy(trained)
+    with torch.no_grad():
+        for parameter in forecaster.fitted_.network.parameters():
+            parameter.fill_(1e38)
+    with pytest.raises(ValueError, match=r"the model forecasts no finite number for '\w+' \(2 of 2 series\)"):
+        forecaster.predict()

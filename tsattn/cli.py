@@ -14,6 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -113,6 +114,9 @@ def explain(problem: Exception, name: str) -> int:
         if problem.filename is None:
             _forget_stdout()
         print(f"error: {printable(str(problem.filename or 'standard output'))}: {problem.strerror}", file=sys.stderr)
+        return USAGE
+    if isinstance(problem, OSError):  # no room for temporary files, a disk that is gone: nothing that we could mend
+        print(f"error: {printable(_one_line(str(problem)))}", file=sys.stderr)
         return USAGE
     if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
         print(f"error: {MEMORY}", file=sys.stderr)
@@ -217,8 +221,9 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
     typed[:] = sys.argv[1:]
     sys.argv[1:] = [quote(argument) for argument in in_order(typed)]
     _check_options(sys.argv[1:])
-    with tempfile.TemporaryDirectory() as forgotten:  # for the note that Hydra makes of a sweep
-        OmegaConf.register_new_resolver("forgotten", lambda: forgotten, replace=True)
+    with ExitStack() as stack:
+        forgotten = cache(lambda: stack.enter_context(tempfile.TemporaryDirectory()))  # for Hydra's note of a sweep, if any
+        OmegaConf.register_new_resolver("forgotten", forgotten, replace=True)
         hydra.main(version_base="1.3", config_path="pkg://tsattn.conf", config_name=name)(compose)()
     try:
         if done and afterwards is not None:

@@ -103,6 +103,7 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
     if rung == NETWORK:
         answer = _predict_network(fitted, panel, horizon)
         silent = ~in_sight(fitted, panel)
+        _check_finite(answer, panel, ~silent)
         if silent.any():  # nothing in the context to forecast from
             naive = predict(fitted, select(panel, np.flatnonzero(silent)), horizon, fallback_of(fitted))
             answer.mean[silent], answer.quantiles[silent] = naive
@@ -119,6 +120,16 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
             integer=schema.integer,
         )
     )
+
+
+def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:
+    """Raise a ValueError where the network gives a number that is none for a series of which it sees values."""
+    broken = np.flatnonzero(seen & ~(np.isfinite(answer.mean).all(axis=1) & np.isfinite(answer.quantiles).all(axis=(1, 2))))
+    if len(broken):
+        raise ValueError(
+            f"the model forecasts no finite number for {panel.ids[broken[0]]!r} ({len(broken)} of {len(panel.ids)} series): "
+            "train it again, or look for the folder that was saved"
+        )
 
 
 def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:

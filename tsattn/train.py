@@ -91,10 +91,10 @@ def train_into(folder: Path, config: TrainConfig, data: Any, reporting: Any) -> 
     from tsattn.forecaster import Forecaster, fit_config_of
 
     started, console = time.perf_counter(), reporting.console
-    (folder / NOTE).unlink(missing_ok=True)
     remove_leftovers(folder)
     forecaster = Forecaster(config=fit_config_of(config))
     forecaster.fit(data, read=config.read, reporting=reporting)
+    (folder / NOTE).unlink(missing_ok=True)  # it tells of the model before, and is written last
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
     write_file(folder / NOTE, store.to_json(asdict(config)))
@@ -127,7 +127,7 @@ def _locked(folder: Path) -> TextIO:
     """The open lock file of the folder. ValueError where another run has it."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "w")
+        file = open(folder / LOCK, "w")  # noqa: SIM115: it is held open by who asked for it
         if fcntl is None:
             return file
         try:
