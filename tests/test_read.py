@@ -473,6 +473,23 @@ def test_files_that_are_series_have_names_of_their_own(tmp_path, names, expected
     assert "2 files are 2 series" in words(rows)
 
 
+def test_files_that_share_few_times_are_series_with_a_warning(tmp_path):
+    (tmp_path / "february.csv").write_text("ds,y\n2024-01-03,3\n2024-01-04,4\n2024-01-05,5\n")
+    (tmp_path / "january.csv").write_text(daily(3))
+    rows = read(tmp_path / "*.csv")
+    assert rows.df["unique_id"].unique().tolist() == ["february", "january"]
+    (finding,) = (finding for finding in rows.findings if finding.level == "warning")
+    assert finding.message.endswith(
+        "only 1 rows repeat a time of another file: remove them if the files are parts of one series"
+    )
+
+
+def test_a_time_twice_in_one_file_makes_no_series_of_the_files(tmp_path):
+    (tmp_path / "february.csv").write_text("ds,y\n2024-02-01,3\n2024-02-01,4\n")
+    (tmp_path / "january.csv").write_text(daily(3))
+    assert read(tmp_path / "*.csv", ReadConfig(duplicates="last")).df["unique_id"].unique().tolist() == ["y"]
+
+
 def test_a_file_that_is_read_twice_is_no_second_series(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "a.csv").write_text("y\n3\n2\n1\n")

@@ -315,11 +315,25 @@ def _placed(parsed: times.Times, ids: np.ndarray, config: ReadConfig) -> pd.Seri
 
 def _ids_of_files(loaded: Loaded, parsed: times.Times | None) -> np.ndarray | None:
     """Name series by their files when several files hold the same times and no column names the series."""
-    if len(loaded.files) < 2 or (parsed is not None and not parsed.stamps.duplicated().any()):
+    if len(loaded.files) < 2:
+        return None
+    sizes = [num for _, num in loaded.files]
+    shared = sum(sizes) if parsed is None else _shared_times(parsed.stamps, sizes)
+    if not shared:
         return None
     names = _series_names([name for name, _ in loaded.files])
-    loaded.findings.append(Finding("columns", f"{len(names)} files are {len(names)} series, named by their files", "read.id="))
-    return np.repeat(np.array(names, dtype=object), [num for _, num in loaded.files])
+    message, level = f"{len(names)} files are {len(names)} series, named by their files", "info"
+    if shared < (len(names) - 1) / len(names) * sum(sizes) / 2:  # of files over the same times, all but one repeat them
+        message += f"; only {shared} rows repeat a time of another file: remove them if the files are parts of one series"
+        level = "warning"
+    loaded.findings.append(Finding("columns", message, "read.id=", level))
+    return np.repeat(np.array(names, dtype=object), sizes)
+
+
+def _shared_times(stamps: pd.Series, sizes: list[int]) -> int:
+    """How many rows repeat a time of an earlier file."""
+    rows = pd.DataFrame({"file": np.repeat(np.arange(len(sizes)), sizes), "ds": stamps}).drop_duplicates()
+    return int(rows["ds"].duplicated().sum())
 
 
 def _series_names(files: list[str]) -> list[str]:
