@@ -154,6 +154,27 @@ def test_a_file_of_any_name_is_read_and_written(call, tmp_path, name):
     assert (tmp_path / "out" / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "ordered"),
+    [
+        (["a=1", "--multirun", "b=2"], ["--multirun", "a=1", "b=2"]),
+        (["a=1", "--cfg", "job", "b=--x"], ["--cfg", "job", "a=1", "b=--x"]),
+        (["--config-dir=x", "a=1", "-m"], ["--config-dir=x", "-m", "a=1"]),
+        (["values=[-1,2]", "horizon=1"], ["values=[-1,2]", "horizon=1"]),
+        (["--multirun", "word"], ["--multirun", "word"]),
+    ],
+    ids=str,
+)
+def test_options_may_stand_anywhere_among_the_settings(typed, ordered):
+    assert cli.in_order(typed) == ordered
+
+
+def test_an_unknown_option_is_one_line(call):
+    ended = call("predict", "values=[1,2,3]", "--horizon", "2")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "error: '--horizon' is no option: settings are written name=value, and --help lists them\n"
+
+
 def value_of(argument: str) -> object:
     """What Hydra and OmegaConf make of the value of an argument once it is quoted."""
     override = OverridesParser.create().parse_override(cli.quote(argument))

@@ -102,3 +102,10 @@ def test_a_link_in_the_place_of_the_waiting_folder_is_never_followed(tmp_path):
         replace_together(tmp_path / "model", {"a": b"new"})
     assert (tmp_path / "secret" / "a").read_bytes() == b"secret"
     assert [path.name for path in (tmp_path / "model").iterdir()] == [files.NEXT]
+
+
+def test_who_may_read_a_file_stays_as_it_was(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"old")
+    (tmp_path / "a.csv").chmod(0o600)
+    write_file(tmp_path / "a.csv", b"new")
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o600

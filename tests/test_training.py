@@ -328,6 +328,20 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_training_and_names_the_seri
     assert "trainer.learning_rate (now 0.002)" in str(caught.value)
 
 
+def test_a_loss_that_rises_a_thousandfold_ends_training_and_says_what_to_try():
+    class Exploding(Constant):
+        """Its loss is 1 for four steps and then 5,000."""
+
+        calls = 0
+
+        def loss(self, raw, target, observed, scale):
+            self.calls += 1
+            return super().loss(raw, target, observed, scale) * 0 + (1.0 if self.calls <= 4 else 5000.0)
+
+    with pytest.raises(TrainingError, match=r"the loss rose from 1 to 5e\+03 by step 8\. Try a smaller trainer\.learning_rate"):
+        run(Exploding(), data_of(panel_of([5.0] * 30)), settings(log_every=4))
+
+
 def test_many_series_are_named_in_part():
     panel = panel_of(*[[float(i)] * 20 for i in range(20)])
     with pytest.raises(TrainingError, match=r"holds series ('s\d+', ){4}'s\d+' and \d+ more;"):
