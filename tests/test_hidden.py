@@ -163,6 +163,13 @@ def test_numbers_that_may_be_times_are_asked_about(cells):
     assert message.endswith("as times 1, 2, 3 ...; is when the time?")
 
 
+@pytest.mark.parametrize("cells", [[1704153600, 1704067200], [2024, 2023], [20.5, 10.5, 5.5]])
+def test_numbers_that_may_be_times_are_asked_about_where_they_repeat_for_every_series(cells):
+    shops = [shop for shop in "ab" for _ in cells]
+    (message,) = warnings(rows_of({"shop": shops, "when": cells * 2, "y": range(len(shops))}, id="shop"))
+    assert message.endswith("is when the time?")
+
+
 def test_logs_of_web_servers_and_times_of_photographs_are_read():
     stamps = ["12/Jan/2024:23:00:00 +0100", "12/Jan/2024:22:00:00 +0100"]
     rows = rows_of(with_values(stamps))

@@ -47,10 +47,14 @@ def problems(columns: Columns, ids: list[str], free: list[str], given_ids: bool)
     return found
 
 
-def may_count(column: Column) -> bool:
-    """Whether numbers may be times: years, months, seconds since 1970, or smaller with every row, the newest row first."""
-    if len(column) < 2 or not is_number(column):
+def may_count(column: Column, rows: np.ndarray) -> bool:
+    """Whether numbers may be times: years, months, seconds since 1970, or smaller with every row, the newest row first.
+
+    `rows` marks the rows of one series, which are looked at.
+    """
+    if rows.sum() < 2 or not is_number(column):
         return False
+    column = column[rows] if isinstance(column, pd.Series) else column.filter(pa.array(rows))
     whole = _whole(column)
     if whole is not None and len(np.unique(whole)) > len(whole) // 2 and digits.may_be_times(whole):
         return True

@@ -295,7 +295,7 @@ def _check_wide(stamps: pd.Series, names: list[str]) -> None:
 def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:
     used = {*chosen.ids, *chosen.values, *chosen.declared.taken([])}
     free = {name: column for name, column in loaded.columns.items() if name not in used}
-    maybe = maybe_time(free) or next((name for name, column in free.items() if hidden.may_count(column)), None)
+    maybe = maybe_time(free) or next((name for name, column in free.items() if hidden.may_count(column, ids == ids[0])), None)
     message = "there is no time column: the rows are taken in their order, as times 1, 2, 3 ..."
     if maybe is None:
         loaded.findings.append(Finding("time", message, "read.time=<column>"))
