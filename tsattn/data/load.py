@@ -20,6 +20,7 @@ from tsattn.data.source import check_file
 from tsattn.data.text import TextTable, read_text, shown_name
 
 PARQUET = (".parquet", ".pq")
+SAMPLE = 1 << 16
 
 
 @dataclass
@@ -100,14 +101,21 @@ def _sizes(paths: list[Path]) -> tuple[int, int]:
                 continue
             size += info.st_size
             parquet = path.suffix.lower() in PARQUET
-            needed += _parquet_bytes(path) * memory.PARQUET_FACTOR if parquet else info.st_size * memory.TEXT_FACTOR
+            needed += _parquet_need(path) if parquet else memory.of_text(info.st_size, _rows_of_text(path, info.st_size))
         except (OSError, pa.ArrowInvalid):  # reading the file says what is wrong with it
             continue
     return size, needed
 
 
-def _parquet_bytes(path: Path) -> int:
-    """The bytes that the columns of a Parquet file take in memory, estimated from its metadata."""
+def _rows_of_text(path: Path, size: int) -> int:
+    """The number of rows, estimated from the line ends of the start; 0 for a compressed file, counted as it is unpacked."""
+    with path.open("rb") as file:
+        start = file.read(SAMPLE)
+    return 0 if start.startswith(b"\x1f\x8b") else start.count(b"\n") * size // max(len(start), 1)
+
+
+def _parquet_need(path: Path) -> int:
+    """The memory that a Parquet file needs, estimated from its metadata."""
     found = pyarrow.parquet.read_metadata(path)
     total = 0
     for group in range(found.num_row_groups):
@@ -116,7 +124,7 @@ def _parquet_bytes(path: Path) -> int:
             column = rows.column(i)
             least = 16 * rows.num_rows if column.physical_type == "BYTE_ARRAY" else 8 * rows.num_rows
             total += max(column.total_uncompressed_size, least)  # a dictionary makes repeated cells small
-    return total
+    return memory.of_parquet(total, found.num_rows)
 
 
 def _parts(paths: list[Path], names: list[str], config: ReadConfig) -> list[Loaded]:

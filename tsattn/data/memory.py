@@ -6,8 +6,10 @@ from pathlib import Path
 
 from tsattn.data.findings import DataError
 
-TEXT_FACTOR = 6  # bytes of memory per byte of text at the peak of reading and converting: 10 million rows of id, date, number
-PARQUET_FACTOR = 5  # the same per byte of the columns as they lie in memory
+# What reading, converting and a naive forecast take at their peak: see the table in tests/test_large_files.py.
+TEXT_FACTOR = 5  # bytes of memory per byte of text
+PARQUET_FACTOR = 3  # the same per byte of the columns as they lie in memory
+ROW = 180  # bytes per row besides: ids, times and values, twice, and the numbers between them in a forecast
 SMALL = 64_000_000  # a need below this is not checked
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -18,10 +20,20 @@ def available() -> int | None:
     return max(min(free), 0) if free else None
 
 
-def most_text() -> int | None:
-    """How many bytes of text may be taken into memory as a whole; None where that is not known."""
+def of_text(size: int, rows: int) -> int:
+    """The bytes of memory that so much text in so many rows needs."""
+    return TEXT_FACTOR * size + ROW * rows
+
+
+def of_parquet(size: int, rows: int) -> int:
+    """The bytes of memory that columns of `size` bytes, as they lie in memory, need."""
+    return PARQUET_FACTOR * size + ROW * rows
+
+
+def most_unpacked() -> int | None:
+    """How many bytes text may need that is held as a whole besides; None where that is not known."""
     free = available()
-    return None if free is None else max(free, SMALL) // (TEXT_FACTOR + 1)
+    return None if free is None else max(free, SMALL)
 
 
 def check(name: str, size: int, needed: int) -> None:

@@ -181,10 +181,10 @@ def _drained(file: Bytes, name: str) -> bytes:
 
 def _bounded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The chunks, until there are more than the memory allows."""
-    most, size = memory.most_text(), 0
+    most, size, rows = memory.most_unpacked(), 0, 0
     for chunk in chunks:
-        size += len(chunk)
-        if most is not None and size > most:
+        size, rows = size + len(chunk), rows + chunk.count(b"\n")
+        if most is not None and size + memory.of_text(size, rows) > most:
             raise memory.too_large(name, size, "and more need more memory than is available")
         yield chunk
 
