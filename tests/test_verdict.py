@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsattn import Forecaster, verdict
-from tsattn.verdict import judge
+from tsattn.verdict import Verdict, judge
 
 
 def judged(
@@ -189,3 +189,8 @@ def test_a_network_without_attention_is_called_by_its_name():
         found = judge(errors, np.zeros(12, int), np.arange(12), num_rows=99, architecture=name)
         assert str(found).startswith(words)
         assert found.decision == "use it"
+
+
+def test_a_verdict_is_shown_without_what_a_terminal_would_obey():
+    forged = Verdict("drift", "cannot judge", "ok\x1b[2J\x07\nerror: forged \u202eevil")
+    assert str(forged) == repr(forged) == "ok\\x1b[2J\\x07\\nerror: forged \\u202eevil"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tsattn.bootstrap import paired_block_bootstrap
+from tsattn.data.findings import printable
 from tsattn.sizing import MIN_VERDICT_WINDOWS
 
 NETWORK = "network"  # the name of the trained rung; the others are those of baselines.BASELINES
@@ -45,7 +46,7 @@ class Verdict:
     interval_level: float | None = None  # nominal share of that interval
 
     def __str__(self) -> str:
-        return self.text
+        return printable(self.text)  # which may come from a folder of a stranger
 
     __repr__ = __str__  # the last line of a notebook cell shows the sentence
 
