@@ -434,6 +434,32 @@ def test_two_threads_that_save_at_once_leave_one_whole_model(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "model_sizes", "fits"),
+    [
+        ({"context_length": 100_000}, {}, False),
+        ({"context_length": 50_000, "horizon": 10_000}, {"attention": "local"}, False),
+        ({"context_length": 100_000}, {"attention": "local"}, True),
+        ({"context_length": 100_000}, {"attention": "linear"}, True),
+        ({"context_length": 100_000}, {"patch_length": 16}, True),
+        ({"context_length": 20_000, "horizon": 2000}, {}, True),
+    ],
+    ids=["full", "far ahead", "local", "linear", "patches", "long"],
+)
+def test_more_pairs_of_tokens_than_a_machine_could_hold_are_refused(model, sizes, model_sizes, fits):
+    values = config_of(model)
+    values["settings"] |= sizes
+    values["settings"]["model"] |= model_sizes
+    if fits:
+        stored.described(values, complete=True)
+    else:
+        write_config(model, values)
+        with pytest.raises(
+            ModelFolderError, match=r"context_length is \d+ and settings.horizon \d+: .* pairs of tokens are more"
+        ):
+            store.load(model)
+
+
 SAVING = """
 import sys, time
 from tsattn import store

@@ -23,6 +23,8 @@ from tsattn.verdict import NETWORK, Verdict
 MAX_CALENDAR = 1000
 MAX_FEATURES = 20_000  # of the calendar and of covariates
 MAX_DEPTH = 30
+MAX_PAIRS = 4 * 10**9  # of tokens in attention over all pairs, times the heads: half a minute for one forecast
+MAX_COPIES = 4 * 10**8  # pairs of a future and a past token, times the heads; each is held as two numbers of 4 bytes
 MAX_DIGITS = 300
 INT64 = 2**63
 Column = str | int | float | None | list[str | int | float]
@@ -205,6 +207,7 @@ def _check_settings(found: Described) -> None:
         most = MAX_WINDOW if name == "attention_window" else MAX_STEPS
         if isinstance(size, int) and abs(size) > most:
             raise ValueError(f"settings.model.{name} is {size}, more than {most:,}")
+    _check_pairs(settings)
     for name, count in (("steps", settings.steps), ("seed", settings.seed)):
         if count < 0:
             raise ValueError(f"settings.{name} is {count}, not a number of 0 or more")
@@ -218,6 +221,22 @@ def _check_settings(found: Described) -> None:
         raise ValueError(f"settings.architecture is {settings.architecture!r:.50}, but settings.model is another one")
     if settings.architecture not in (None, fit.model.name):
         raise ValueError(f"settings.architecture is {settings.architecture!r:.50}, but fit.model is another one")
+
+
+def _check_pairs(settings: Settings) -> None:
+    """Raise a ValueError for tokens whose pairs no machine of 2 GB could hold, or that would take it minutes."""
+    model: Any = settings.model
+    if getattr(model, "patch_length", None) is None or getattr(model, "num_heads", None) is None:
+        return
+    past, future = (math.ceil(steps / model.patch_length) for steps in (settings.context_length, settings.horizon))
+    over_all = model.attention in ("full", "causal", "additive")
+    pairs, copies = (past + future) ** 2 * model.num_heads * over_all, past * future * model.num_heads
+    for count, most in ((pairs, MAX_PAIRS), (copies, MAX_COPIES)):
+        if count > most:
+            raise ValueError(
+                f"settings.context_length is {settings.context_length} and settings.horizon {settings.horizon}: "
+                f"{count:,} pairs of tokens are more than {most:,}"
+            )
 
 
 def _check_schema(found: Described) -> None:
