@@ -443,8 +443,11 @@ def test_two_threads_that_save_at_once_leave_one_whole_model(tmp_path):
         ({"context_length": 100_000}, {"attention": "linear"}, True),
         ({"context_length": 100_000}, {"patch_length": 16}, True),
         ({"context_length": 20_000, "horizon": 2000}, {}, True),
+        ({"context_length": 20_000}, {"attention": "additive", "positional": "sinusoidal"}, False),
+        ({"context_length": 5_000}, {"attention": "additive", "positional": "sinusoidal"}, True),
+        ({"context_length": 40_000}, {"positional": "alibi"}, False),
     ],
-    ids=["full", "far ahead", "local", "linear", "patches", "long"],
+    ids=["full", "far ahead", "local", "linear", "patches", "long", "long sums", "sums", "long with biases"],
 )
 def test_more_pairs_of_tokens_than_a_machine_could_hold_are_refused(model, sizes, model_sizes, fits):
     values = config_of(model)

@@ -24,7 +24,7 @@ MAX_CALENDAR = 1000
 MAX_FEATURES = 20_000  # of the calendar and of covariates
 MAX_DEPTH = 30
 MAX_PAIRS = 4 * 10**9  # of tokens in attention over all pairs, times the heads: half a minute for one forecast
-MAX_COPIES = 4 * 10**8  # pairs of a future and a past token, times the heads; each is held as two numbers of 4 bytes
+MAX_HELD = 4 * 10**8  # numbers of 4 bytes held for pairs of tokens, once more while they are made
 MAX_DIGITS = 300
 INT64 = 2**63
 Column = str | int | float | None | list[str | int | float]
@@ -230,8 +230,12 @@ def _check_pairs(settings: Settings) -> None:
         return
     past, future = (math.ceil(steps / model.patch_length) for steps in (settings.context_length, settings.horizon))
     over_all = model.attention in ("full", "causal", "additive")
-    pairs, copies = (past + future) ** 2 * model.num_heads * over_all, past * future * model.num_heads
-    for count, most in ((pairs, MAX_PAIRS), (copies, MAX_COPIES)):
+    pairs, held = (past + future) ** 2 * model.num_heads * over_all, past * future * model.num_heads
+    if over_all and model.attention == "additive":
+        held = (past + future) ** 2 * (model.d_model or 1)
+    elif over_all and model.positional in ("alibi", "relative"):  # biases, with which no fused kernel serves
+        held = pairs
+    for count, most in ((pairs, MAX_PAIRS), (held, MAX_HELD)):
         if count > most:
             raise ValueError(
                 f"settings.context_length is {settings.context_length} and settings.horizon {settings.horizon}: "
