@@ -21,6 +21,7 @@ from tsattn.data import load as loading
 from tsattn.data import memory, text
 from tsattn.data.findings import DataError
 from tsattn.data.load import load
+from tsattn.data.read import read
 
 resource = pytest.importorskip("resource")
 GB = 10**9
@@ -198,6 +199,16 @@ def test_short_rows_of_a_compressed_file_are_counted_as_it_is_unpacked(tmp_path,
     path.write_bytes(gzip.compress(b"y\n" + b"7\n" * 5_999_999, compresslevel=1, mtime=0))
     monkeypatch.setattr(memory, "available", lambda: 1_000_000_000)
     assert "and more need more memory than is available" in refusal(path)
+
+
+def test_a_wide_table_is_measured_by_its_series(monkeypatch):
+    table = pa.table({f"s{i}": np.arange(100_000) % 7 for i in range(10)} | {"ds": np.arange(100_000)})
+    monkeypatch.setattr(memory, "available", lambda: 170_000_000)
+    with pytest.raises(
+        DataError, match="100000 rows of 10 series need about 180 MB of memory, but 170 MB are available: name "
+    ):
+        read(table, ReadConfig(time="ds"))
+    assert len(read(table, ReadConfig(time="ds", value=["s0", "s1"])).df) == 200_000
 
 
 def test_the_way_out_is_a_command_that_works(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import calendar, declared, numbers, times
+from tsattn.data import calendar, declared, memory, numbers, times
 from tsattn.data.characters import has_unseen, without_unseen
 from tsattn.data.columns import Column, Columns, is_number, is_time
 from tsattn.data.declared import Declared
@@ -214,6 +214,8 @@ def notation(loaded: Loaded, names: list[str], config: ReadConfig) -> Marks:
 
 def values(loaded: Loaded, names: list[str], marks: Marks, problems: list[str]) -> dict[str, np.ndarray]:
     """Each column as float64, NaN for missing; cells that are no numbers become problems."""
+    if len(names) > 1:
+        memory.check_wide(loaded.num_rows, len(names))
     result = {}
     for name in names:
         column = loaded.columns[name]

@@ -45,6 +45,16 @@ def check(name: str, size: int, needed: int) -> None:
         raise too_large(name, size, f"need about {_shown(needed)} of memory, but {_shown(free)} are available")
 
 
+def check_wide(rows: int, series: int) -> None:
+    """`DataError` where a table of so many rows and columns of values is too large to be laid out row by row."""
+    needed, free = ROW * rows * series, available()
+    if needed >= SMALL and free is not None and needed > free:
+        raise DataError(
+            f"{rows} rows of {series} series need about {_shown(needed)} of memory, but {_shown(free)} are available: "
+            "name fewer columns with read.value=, or give a part of the rows"
+        )
+
+
 def too_large(name: str, size: int, problem: str) -> DataError:
     """The error that says what does not fit and how to go on."""
     return DataError(
