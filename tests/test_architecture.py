@@ -18,7 +18,21 @@ from tsattn import config as settings
 
 ROOT = Path(tsattn.__file__).parent
 COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
-READERS = ("read", "columns", "load", "convert", "declared", "times", "forms", "doubts", "zones", "reach", "bins")
+READERS = (
+    "read",
+    "columns",
+    "load",
+    "objects",
+    "convert",
+    "declared",
+    "times",
+    "forms",
+    "doubts",
+    "hidden",
+    "zones",
+    "reach",
+    "bins",
+)
 PANDAS = {f"tsattn.data.{name}" for name in (*READERS, "frame", "calendar", "describe")} | {
     f"tsattn.{name}" for name in ("forecaster", "tables", "covariates", "evaluation", "plot")
 }
