@@ -381,7 +381,12 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "months_without_a_year": refused("line 2: 'Jan'", "line 4: 'Mar'", "no year"),
     "epoch_microseconds": read(at("2024-01-01 00:00:00+00:00", "2024-01-02 00:00:00+00:00"), "D", "microseconds since 1970"),
     "epoch_nanoseconds": read(at("2024-01-01 00:00:00+00:00", "2024-01-02 00:00:00+00:00"), "D", "nanoseconds since 1970"),
-    "epoch_as_float": read(at("2024-01-01 00:00:00+00:00", "2024-01-02 00:00:00+00:00"), "D", "seconds since 1970"),
+    "epoch_as_float": read(
+        at("2024-01-01 00:00:00+00:00", "2024-01-02 00:00:00+00:00"),
+        "D",
+        "seconds since 1970",
+        "without what follows the point",
+    ),
     "epoch_with_fraction": refused("line 2: '1704067200.25'", "without decimals"),
     "epoch_damaged_by_a_spreadsheet": refused("line 2: '1.70407E+09'", "lost its digits"),
     "epoch_of_two_units": refused("line 4: '1704240000000'", "seconds since 1970"),

@@ -882,3 +882,56 @@ def test_a_future_that_repeats_a_step_is_an_error_unless_the_last_one_counts():
     with pytest.raises(DataError, match="future: 2 rows repeat the id and time of another row: A/1 at 2024-02-01, B/2 at"):
         future_rows(twice, ReadConfig(), NAMES, KNOWN)
     assert future_rows(twice, ReadConfig(duplicates="last"), NAMES, KNOWN).df["x:price"].tolist() == [9, 9]
+
+
+# ---- whole numbers as pandas writes them, months in other digits --------------------------------------------------------
+
+
+def test_whole_numbers_written_with_a_point_and_zeros_are_times(tmp_path):
+    rows = rows_of(tmp_path, "date,y\n20240217.0,3\n20240216.0,2\n20240215.0,1\n")
+    assert rows.df["ds"].tolist() == days("2024-02-17", "2024-02-16", "2024-02-15")
+    assert "~ time: date holds whole numbers such as 20240217.0, which were read without what follows the point" in words(rows)
+    rows = rows_of(tmp_path, "y,year\n3,2021.0\n2,2020.0\n1,2019.0\n")
+    assert rows.df["ds"].tolist() == [2021, 2020, 2019]
+
+
+def test_a_year_that_is_missing_among_numbers_with_a_point_is_refused(tmp_path):
+    with pytest.raises(DataError, match="line 3: '': a row has no time"):
+        rows_of(tmp_path, "year,y\n2021.0,3\n,2\n2019.0,1\n")
+
+
+MONTHS_2022_2023 = [(year, month) for year in (2022, 2023) for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("form", "settings"),
+    [
+        ("{month:02d}{year}", "read.date_format=%m%Y"),
+        ("{month}{year}", "read.date_format=%m%Y"),
+        ("{short}{month:02d}", "read.date_format=%y%m"),
+        ("{month:02d}{short}", "read.date_format=%m%y"),
+        ("{month}{short}", "read.date_format=%m%y"),
+    ],
+)
+def test_months_in_other_digits_are_not_counted(tmp_path, form, settings):
+    cells = [form.format(year=year, month=month, short=year % 100) for year, month in MONTHS_2022_2023]
+    table = "month,y\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells))
+    with pytest.raises(DataError, match=f"{cells[0]} may be a month: set .*{settings}"):
+        rows_of(tmp_path, table)
+    rows = rows_of(tmp_path, table, date_format=settings.partition("=")[2])
+    assert rows.df["ds"].tolist() == [pd.Timestamp(year, month, 1) for year, month in MONTHS_2022_2023]
+
+
+@pytest.mark.parametrize("cells", [["0001", "0002", "0005"], ["101", "201", "301"], ["2001", "2002", "2003"], ["3", "7", "12"]])
+def test_numbers_that_count_are_no_months(tmp_path, cells):
+    rows = rows_of(tmp_path, "month,y\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert rows.df["ds"].tolist() == [int(cell) for cell in cells]
+
+
+def test_a_form_of_digits_alone_is_met_by_numbers_that_lost_their_first_zero(tmp_path):
+    rows = rows_of(tmp_path, "date,y\n1012024,1\n2012024,2\n11012024,3\n", date_format="%d%m%Y")
+    assert rows.df["ds"].tolist() == days("2024-01-01", "2024-01-02", "2024-01-11")
+    frame = pd.DataFrame({"month": [101, 102, 1012], "y": [1.0, 2.0, 3.0]})
+    assert read(frame, ReadConfig(date_format="%y%m")).df["ds"].tolist() == days("2001-01-01", "2001-02-01", "2010-12-01")
+    with pytest.raises(DataError, match=r"'112024'.*is not of the form"):
+        rows_of(tmp_path, "date,y\n112024,1\n", date_format="%d%m%Y")

@@ -137,6 +137,14 @@ def _is_whole(column: Column) -> bool:
     return bool(pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py())
 
 
+def _may_be_whole_times(column: Column) -> bool:
+    """Whether all cells that are given are whole numbers, also as 2024.0, as pandas writes them beside empty cells."""
+    if isinstance(column, pd.Series):
+        return _is_whole(column)
+    given = column.filter(pc.not_equal(column, ""))
+    return len(given) > 0 and bool(pc.all(pc.match_substring_regex(given, r"^\d+(\.0+)?$")).as_py())
+
+
 # ---- time --------------------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +164,7 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
         findings.append(Finding("columns", message, f"read.time=[{','.join(parts)}]"))
         return parts
     named = [name for name in free if name.lower() in TIME_WORDS] or [name for name in free if _words(name) & DATE_WORDS]
-    whole = [name for name in named if _is_whole(columns[name])]
+    whole = [name for name in named if _may_be_whole_times(columns[name])]
     if len(whole) > 1:
         whole = _named(whole, DIALECT_TIME) or whole
     if len(whole) > 1:

@@ -28,8 +28,11 @@ class Reading(NamedTuple):
     reason: str = ""
 
 
-def read_digits(values: np.ndarray, name: str) -> Reading:
-    """The reading of int64 numbers in the time column `name`; `DataError` where two readings are possible."""
+def read_digits(values: np.ndarray, name: str, *, padded: bool = False) -> Reading:
+    """The reading of int64 numbers in the time column `name`; `DataError` where two readings are possible.
+
+    `padded` tells that some were written with zeros before them.
+    """
     if len(values) == 0:
         return Reading(values)
     counter = name.lower() in COUNTERS
@@ -39,6 +42,7 @@ def read_digits(values: np.ndarray, name: str) -> Reading:
             return found
     if not counter:
         _refuse_other_orders(values, name)
+        _refuse_other_months(values, name, padded)
     low, high = int(values.min()), int(values.max())
     if low >= 36526 and high <= 62000 and not counter:
         day = EXCEL_DAY_0 + np.timedelta64(low, "D")
@@ -155,6 +159,28 @@ def _refuse_other_orders(values: np.ndarray, name: str) -> None:
     if possible:
         settings = " or ".join(f"read.date_format={order}" for order in possible)
         raise DataError(f"{name}: {values[0]} may be a date: set {settings}, or call the column step if it only counts")
+
+
+def _refuse_other_months(values: np.ndarray, name: str, padded: bool) -> None:
+    """`DataError` for numbers that are months in another order, 122024, 2412 or 1224, and as counts would be mostly gaps."""
+    distinct = np.unique(values)
+    gaps = int(distinct[-1]) - int(distinct[0]) + 1 > 2 * len(distinct)
+    if len(distinct) < 3 or not gaps or (len(np.unique(np.diff(distinct))) == 1 and not padded):
+        return
+    first, last, year = values // 100, values % 100, values % 10_000
+    named = [(first >= 1) & (first <= 12), (last >= 1) & (last <= 12)]
+    low = 0 if padded else 100
+    orders = {
+        "%m%Y": (values // 10_000 >= 1) & (values // 10_000 <= 12) & (year >= 1900) & (year <= 2100),
+        "%y%m": (values >= low) & (first <= 99) & named[1],
+        "%m%y": named[0],
+    }
+    possible = [order for order, good in orders.items() if good.all()]
+    if possible:
+        settings = " or ".join(f"read.date_format={order}" for order in possible)
+        width = 6 if possible == ["%m%Y"] else 4
+        first_cell = str(values[0]).zfill(width) if padded else values[0]
+        raise DataError(f"{name}: {first_cell} may be a month: set {settings}, or call the column step if it only counts")
 
 
 def _other_orders(values: np.ndarray) -> dict[str, np.ndarray]:

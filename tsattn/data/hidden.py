@@ -155,9 +155,9 @@ def _whole(column: Column) -> np.ndarray | None:
     """The values of a column of whole numbers, those that are given; None for any other."""
     if isinstance(column, pa.Array):
         given = _without_mark(column.filter(pc.not_equal(column, "")))
-        if len(given) == 0 or not pc.all(pc.match_substring_regex(given, r"^\d{1,18}$")).as_py():
+        if len(given) == 0 or not pc.all(pc.match_substring_regex(given, r"^\d{1,18}(\.0+)?$")).as_py():
             return None
-        return pc.cast(given, pa.int64()).to_numpy(zero_copy_only=False)
+        return pc.cast(pc.replace_substring_regex(given, r"\.0+$", ""), pa.int64()).to_numpy(zero_copy_only=False)
     if not is_number(column) or column.isna().all():
         return None
     values = column.dropna().to_numpy(dtype=np.float64)

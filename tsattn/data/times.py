@@ -66,11 +66,7 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     if date_format:
         unique = _by_format(texts, date_format)
     elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d{1,19}(\.0*)?$")).as_py():
-        whole = np.array([int(cell.partition(".")[0]) for cell in texts.to_pylist()], dtype=object)
-        large = np.abs(whole) > np.iinfo(np.int64).max
-        unique = (
-            _failed(texts, large, "is too large for a time") if large.any() else parse_numbers(whole.astype(np.int64), name)
-        )
+        unique = _whole_numbers(texts, name)
     else:
         unique = _with_weekdays(texts, name)
     bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
@@ -86,9 +82,25 @@ def _tidy(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(texts, odd, pa.array([forms.tidy(cell) for cell in texts.filter(odd).to_pylist()], pa.string()))
 
 
-def parse_numbers(values: np.ndarray, name: str) -> Times:
+def _whole_numbers(texts: pa.Array, name: str) -> Times:
+    """Stamps of texts that are whole numbers, some perhaps written as 2024.0."""
+    cells = texts.to_pylist()
+    whole = np.array([int(cell.partition(".")[0]) for cell in cells], dtype=object)
+    large = np.abs(whole) > np.iinfo(np.int64).max
+    if large.any():
+        return _failed(texts, large, "is too large for a time")
+    padded = any(re.match(r"0\d", cell) for cell in cells)
+    parsed = parse_numbers(whole.astype(np.int64), name, padded=padded)
+    pointed = next((cell for cell in cells if "." in cell), None)
+    if pointed is not None and not len(parsed.bad):
+        note = f"{name} holds whole numbers such as {pointed}, which were read without what follows the point"
+        parsed.findings.append(doubts.time_note(note, "", "repair"))
+    return parsed
+
+
+def parse_numbers(values: np.ndarray, name: str, *, padded: bool = False) -> Times:
     """Whole numbers as time by `digits.read_digits`: dates, seconds since 1970, or integer time as it is."""
-    reading = read_digits(values, name)
+    reading = read_digits(values, name, padded=padded)
     if len(reading.bad):
         return Times(pd.Series(values), reading.bad, reading.reason, [], False)
     findings = [doubts.time_note(reading.note, reading.override, reading.level)] if reading.note else []
@@ -116,9 +128,9 @@ def _failed(texts: pa.Array, bad: np.ndarray, reason: str) -> Times:
 
 
 def _by_format(texts: pa.Array, date_format: str) -> Times:
-    cells = pd.Series(texts.to_pylist(), dtype=object)
     if not re.search(r"%[yYGcDFx]", date_format):
         raise DataError(f"read.date_format={date_format} has no year: it needs %Y (2024), %y (24) or %G (of weeks)")
+    cells = pd.Series(_with_zeros(texts.to_pylist(), date_format), dtype=object)
     try:
         stamps = pd.to_datetime(cells, format=date_format, errors="coerce", utc="%z" in date_format)
     except ValueError as error:
@@ -135,6 +147,17 @@ def _by_format(texts: pa.Array, date_format: str) -> Times:
         if future.any():
             return _failed(texts, future, "has a two-digit year that would lie in the future: write years with four digits")
     return _times(stamps, date_only=bool((calendar.wall(pd.DatetimeIndex(stamps)) % calendar.DAY == 0).all()))
+
+
+def _with_zeros(cells: list[str], date_format: str) -> list[str]:
+    """The cells with the zero that 01012024 loses as a number, where the form is made of digits alone.
+
+    Without it the form could be met in another way: 1012024 as the 10th. Shorter ones, of unknown parts, become empty.
+    """
+    if not re.fullmatch(r"(%[YymdHMSj])+", date_format):
+        return cells
+    width = sum({"Y": 4, "j": 3}.get(letter, 2) for letter in date_format[1::2])
+    return [cell if len(cell) >= width else f"0{cell}" if len(cell) == width - 1 else "" for cell in cells]
 
 
 def _with_weekdays(texts: pa.Array, name: str) -> Times:
