@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import forms, numbers, times
+from tsattn.data import doubts, forms, numbers, times
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute
@@ -252,6 +252,8 @@ def choose_id(
     free = [name for name in columns if name not in used and name.lower() not in values]
     texts = [name for name in free if not is_number(columns[name]) and not is_time(columns[name])]
     texts = [name for name in texts if _repeats(columns[name])]
+    if stamps is not None and len(stamps):
+        _refuse_parts_of_years(columns, texts, used, stamps)
     strong = [name for name in _named(free, STRONG_ID) if _repeats(columns[name])]
     if len(strong) == 1:
         return _reported_id(strong[0], findings)
@@ -265,6 +267,32 @@ def choose_id(
             "or read.count_per=D if each row is an event"
         )
     return _reported_id(texts[0], findings) if texts else []
+
+
+def _refuse_parts_of_years(columns: Columns, names: list[str], used: list[str], stamps: pd.Series) -> None:
+    """`DataError` where one of the columns holds quarters, months and the like, and the time is made of years alone."""
+    cells = {name: cell for name in names if (cell := doubts.parts_of_year(columns[name]))}
+    if not cells or not doubts.are_years(stamps):
+        return
+    name, cell = next(iter(cells.items()))
+    way = f"set read.time=[{','.join([*used, name])}]" if len(used) == 1 and forms.is_date(f"2024 {cell}") else ""
+    way = way or f"write {cell} with its first day, as in 2024-07-01"
+    raise DataError(
+        f"the column {name} holds parts of the year, such as {cell}: {way}, or set read.id={name} if it names series"
+    )
+
+
+def check_one_series(columns: Columns, used: list[str], stamps: pd.Series) -> None:
+    """`DataError` where a table that is taken as one series has a column of text that may name several."""
+    if stamps.duplicated().any():
+        return  # refused as repeated times
+    for name in columns:
+        if name in used or is_number(columns[name]) or is_time(columns[name]):
+            continue
+        if reason := doubts.why_several(columns[name], stamps):
+            raise DataError(
+                f"the column {name} may name several series: {reason}; set read.id={name} if it does, or leave the column out"
+            )
 
 
 def _reported_id(name: str, findings: list[Finding]) -> list[str]:

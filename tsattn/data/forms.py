@@ -38,7 +38,9 @@ FORMS = {
     "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
     "year quarter": r"^(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])$",
     "quarter year": r"^[Qq](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",
-    "year week": r"^(?P<year>\d{4})-?W(?P<week>\d{2})$",
+    "year quarter in words": r"^(?P<year>\d{4})[- ](?P<quarter>[1-4])\.? ?[Qq]uartal$",
+    "year week": r"^(?P<year>\d{4})[- ]?W(?P<week>\d{2})$",
+    "year M month": r"^(?P<year>\d{4})[- ]?M(?P<month>0?[1-9]|1[0-2])$",
 }
 MONTHS = (  # in English, German, French, Spanish, Italian, Dutch and Portuguese, without accents
     "jan january januar jaenner janner jan janv janvier ene enero gen gennaio januari janeiro",
@@ -88,6 +90,7 @@ HINTS = (  # what a cell that is no time looks like, and how to mend it
         "read.date_format='%Y-%m-%d %H:%M CET'",
     ),
     (r"\[[A-Za-z_/]+\]$", "ends in the name of a zone: remove it and its brackets"),
+    (r"^\d{4}[- ]?M13$", "is the mean of the year: remove it"),
     (r"^[=@]", "is a formula: export the values of the cells"),
     (r"\b24[:.]00", "has the hour 24: write 00:00 of the next day"),
     (r"^[A-Za-zÀ-ÿ]{3,10}\.?$", "has no year"),

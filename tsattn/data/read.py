@@ -20,6 +20,7 @@ from tsattn.data import convert, describe, forms, hidden, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
+    check_one_series,
     choose_id,
     choose_time,
     choose_values,
@@ -187,6 +188,8 @@ def _chosen(
     try:
         if not config.count_per:
             value_names = choose_values(columns, time_names, id_names, config, loaded.findings)
+        if stamps is not None and len(value_names) == 1 and not id_names:
+            check_one_series(columns, [*time_names, *value_names], stamps)
     except DataError as error:
         problems.append(str(error))
     if not time_names:
