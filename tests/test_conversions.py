@@ -570,3 +570,12 @@ def test_two_columns_of_one_name_in_a_file_are_named(tmp_path):
     pq.write_table(DOUBLE, tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet: the file has columns with the same name: y"):
         frame_of(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pd.Series], ids=["frame", "series"])
+def test_an_unnamed_index_of_written_dates_is_the_time(kind):
+    days = [f"2024-01-{day:02}" for day in range(20, 0, -1)]
+    data = kind({"y": range(20, 0, -1)}, index=days) if kind is pd.DataFrame else kind(range(20, 0, -1), index=days)
+    frame = to_frame(to_rows(data, ReadConfig()), ReadConfig())
+    assert frame.df["y"].tolist() == list(range(1, 21))
+    assert str(frame.df["ds"].iloc[0]) == "2024-01-01 00:00:00"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit  # before there are data: with little address space left its loading may never end
 
 MAX_CELLS = 2_000_000  # size of one padded matrix; longer panels are done in parts
 SMOOTHING = np.array([0.05, 0.1, 0.2, 0.3, 0.5, 0.8])  # constants the damped mean chooses from
@@ -226,8 +227,6 @@ def _step_residuals(history: np.ndarray, slope: np.ndarray | None = None) -> tup
 
 def _spread(history: np.ndarray, path: Path, levels: np.ndarray) -> np.ndarray:
     """sigma x Student's t quantile [S, Q], with the fallbacks that `forecast` describes."""
-    from scipy.special import stdtrit
-
     step_squares, step_count = _step_residuals(history)
     own = path.freedom >= 1
     squares, freedom = np.where(own, path.squares, step_squares), np.where(own, path.freedom, step_count)

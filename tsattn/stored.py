@@ -23,7 +23,7 @@ from tsattn.verdict import NETWORK, Verdict
 MAX_CALENDAR = 1000
 MAX_FEATURES = 20_000  # of the calendar and of covariates
 MAX_DEPTH = 30
-MAX_PAIRS = 4 * 10**9  # of tokens in attention over all pairs, times the heads: half a minute for one forecast
+MAX_PAIRS = 4 * 10**9  # of tokens in attention over all pairs, times the heads
 MAX_HELD = 4 * 10**8  # numbers of 4 bytes held for pairs of tokens, once more while they are made
 MAX_DIGITS = 300
 INT64 = 2**63

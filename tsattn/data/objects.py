@@ -121,8 +121,10 @@ def frame_columns(df: pd.DataFrame) -> Columns:
 
 def _holds_times(index: pd.Index) -> bool:
     """Whether an index is one of times, so that it counts without a name too."""
-    kinds = ("date", "datetime", "datetime64", "period")
-    return isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or pd.api.types.infer_dtype(index) in kinds
+    kind = pd.api.types.infer_dtype(index)
+    if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or kind in ("date", "datetime", "datetime64", "period"):
+        return True
+    return kind == "string" and times.looks_like_time(pa.array([str(label) for label in index[:200]]))
 
 
 def _series_columns(series: pd.Series) -> tuple[Columns, bool]:
