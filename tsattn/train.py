@@ -127,7 +127,7 @@ def _locked(folder: Path) -> TextIO:
     """The open lock file of the folder. ValueError where another run has it."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "w")  # noqa: SIM115: it is held open by who asked for it
+        file = open(folder / LOCK, "w")  # noqa: SIM115
         if fcntl is None:
             return file
         try:
