@@ -12,6 +12,7 @@ import pytest
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data.findings import DataError
+from tsattn.data.frame import to_frame
 from tsattn.data.read import Names, Rows, future_rows, read
 
 
@@ -935,3 +936,22 @@ def test_a_form_of_digits_alone_is_met_by_numbers_that_lost_their_first_zero(tmp
     assert read(frame, ReadConfig(date_format="%y%m")).df["ds"].tolist() == days("2001-01-01", "2001-02-01", "2010-12-01")
     with pytest.raises(DataError, match=r"'112024'.*is not of the form"):
         rows_of(tmp_path, "date,y\n112024,1\n", date_format="%d%m%Y")
+
+
+# ---- numbers that may stand for missing values -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [-99, -999, -9999])
+def test_a_number_far_below_all_others_that_repeats_is_asked_about(code):
+    y = [0.0, 5.0, code, 7.0, code, 3.0]
+    frame = to_frame(read(pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=6), "y": y})))
+    assert f"! missing: 2 values are {code}, far below all others: if they mean missing, leave them empty" in [
+        str(finding) for finding in frame.findings
+    ]
+    assert frame.df["y"].tolist() == y
+
+
+@pytest.mark.parametrize("y", [[0.0, -999.0, 1.0, 2.0], [-1.0, -999.0, -999.0, 2.0], [-99.0, -99.0], [-98.0, -98.0, 1.0]])
+def test_other_low_numbers_are_not_asked_about(y):
+    frame = to_frame(read(pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=len(y)), "y": y})))
+    assert not any("far below" in finding.message for finding in frame.findings)

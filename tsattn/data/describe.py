@@ -12,6 +12,7 @@ from tsattn.data import calendar
 from tsattn.data.findings import Finding
 
 SHORT = 10
+CODES = (-99, -999, -9999)  # numbers that stand for missing values in many files
 
 
 def starts(df: pd.DataFrame) -> np.ndarray:
@@ -118,6 +119,7 @@ def report_series(
         message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
         findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
     codes = np.repeat(np.arange(len(lengths)), lengths)
+    _report_codes(df["y"].to_numpy(), findings)
     _report_short(ids, lengths, findings)
     _report_constant(df["y"].to_numpy(), codes, ids, findings)
     _report_last(df["y"].to_numpy(), lengths, ids, findings)
@@ -131,6 +133,14 @@ def _named(topic: str, words: str, ids: pd.Index, chosen: np.ndarray, findings: 
         which = f": {int(chosen.sum())} of {len(ids)} series ({', '.join(names)}{more})" if len(ids) > 1 else ""
         details = {"series": int(chosen.sum()), "ids": names}
         findings.append(Finding(topic, f"{words}{which}", override, "warning", details))
+
+
+def _report_codes(y: np.ndarray, findings: list[Finding]) -> None:
+    """Warn of a number that many files write for a missing value, where no other value is below 0."""
+    low = y[y < 0]
+    if len(low) > 1 and (low == low[0]).all() and low[0] in CODES and (y >= 0).any():
+        message = f"{len(low)} values are {low[0]:g}, far below all others: if they mean missing, leave them empty"
+        findings.append(Finding("missing", message, "", "warning", {"code": float(low[0]), "values": len(low)}))
 
 
 def _report_short(ids: pd.Index, lengths: np.ndarray, findings: list[Finding]) -> None:
