@@ -180,3 +180,20 @@ def test_logs_of_web_servers_and_times_of_photographs_are_read():
     assert rows.df["ds"].tolist() == [pd.Timestamp("2024-01-12 23:00"), pd.Timestamp("2024-01-13 22:00")]
     with pytest.raises(DataError, match="no such day"):
         rows_of(with_values(["31/Apr/2024:23:00:00 +0100", "12/Jan/2024:22:00:00 +0100"]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
+        (["01.01.2024 - 07.01.2024", "08.01.2024 - 14.01.2024"], "is a range of dates: keep its first day"),
+        (["2024-01-01/2024-01-07", "2024-01-08/2024-01-14"], "is a range of dates: keep its first day"),
+        (["KW 01/2024", "KW 02/2024"], "is a week: write it as 2024-W01"),
+        (["Week 1/2024", "Week 2/2024"], "is a week: write it as 2024-W01"),
+        (["00:00", "01:00"], "is a time of day without a date"),
+        (["FY23-Q1", "FY23-Q2"], "is a quarter of a business year: write it as 2023Q1"),
+        (["Q1 FY2023", "Q2 FY2023"], "is a quarter of a business year: write it as 2023Q1"),
+    ],
+)
+def test_the_error_of_a_time_column_says_how_to_write_its_times(cells, hint):
+    with pytest.raises(DataError, match=f"{hint}$"):
+        rows_of(with_values(cells, "date"))

@@ -90,6 +90,13 @@ HINTS = (  # what a cell that is no time looks like, and how to mend it
         "read.date_format='%Y-%m-%d %H:%M CET'",
     ),
     (r"\[[A-Za-z_/]+\]$", "ends in the name of a zone: remove it and its brackets"),
+    (
+        r"(\d[./]\d{1,2}[./]\d{2,4}|\d{4}-\d\d-\d\d)\s*([-–/]|to|bis)\s*\d{1,4}[-./]\d{1,2}\b",
+        "is a range of dates: keep its first day",
+    ),
+    (r"(?i)^(kw|cw|wk?|week|woche)\W*\d{1,2}\W+(\d{4}|\d\d)$", "is a week: write it as 2024-W01"),
+    (r"^\d{1,2}:\d{2}(:\d{2})?$", "is a time of day without a date"),
+    (r"(?i)^fy *\d{2,4}\W*q[1-4]$|^q[1-4]\W*fy *\d{2,4}$", "is a quarter of a business year: write it as 2023Q1"),
     (r"^\d{4}[- ]?M13$", "is the mean of the year: remove it"),
     (r"^[=@]", "is a formula: export the values of the cells"),
     (r"\b24[:.]00", "has the hour 24: write 00:00 of the next day"),
