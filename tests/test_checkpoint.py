@@ -329,6 +329,7 @@ def test_equal_parts_give_the_weights_of_the_whole_batch(tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_in_parts_goes_on_after_a_stop(tmp_path, monkeypatch):
     whole, cut = Hungry(3), Hungry(3)
     run(whole, tmp_path / "whole")

@@ -405,10 +405,9 @@ def test_an_unknown_choice_is_answered_with_the_list_of_choices(call):
 SAYS_SIMULATED = "this is the built-in sample: simulated counts"
 
 
-def test_the_sample_is_said_to_be_simulated_by_every_command(call, tmp_path):
+def test_the_sample_is_said_to_be_simulated(call, tmp_path):
     short = ("horizon=2", "trainer.logger=none", *SHORT)
-    for command in (("train", "output=run", *short), ("backtest", "dataset=image_counts", "windows=1", *short)):
-        assert call(*command).out.splitlines()[0] == SAYS_SIMULATED
+    assert call("train", "output=run", *short).out.splitlines()[0] == SAYS_SIMULATED
     for more in ((), ("load=run",)):
         ended = call("predict", "dataset=image_counts", "horizon=2", "plot=p.svg", *more)
         assert ended.out.splitlines()[0] == SAYS_SIMULATED

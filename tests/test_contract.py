@@ -55,6 +55,7 @@ def test_every_architecture_keeps_every_invariant_but_its_own_exceptions(name):
     assert {invariant for invariant, reason in found.items() if reason != "kept"} == set(Candidate(name).exceptions)
 
 
+@pytest.mark.slow
 def test_so_does_the_encoder_with_causal_attention():
     assert set(check_model("encoder", config=CAUSAL).values()) == {"kept"}
 

@@ -955,3 +955,15 @@ def test_a_number_far_below_all_others_that_repeats_is_asked_about(code):
 def test_other_low_numbers_are_not_asked_about(y):
     frame = to_frame(read(pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=len(y)), "y": y})))
     assert not any("far below" in finding.message for finding in frame.findings)
+
+
+def test_years_and_months_written_with_a_point_and_zeros_are_put_together(tmp_path):
+    table = "year,month,y\n2020.0,11.0,1\n2020.0,12.0,2\n2021.0,1.0,3\n"
+    for rows in (rows_of(tmp_path, table), rows_of(tmp_path, table, time=["year", "month"])):
+        assert rows.df["ds"].tolist() == days("2020-11-01", "2020-12-01", "2021-01-01")
+
+
+@pytest.mark.parametrize("name", ["date", "Datum"])
+def test_a_date_that_is_no_whole_number_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match=r"line 2: '45000.5'.*may be a date as a spreadsheet counts days"):
+        rows_of(tmp_path, f"{name},y\n45000.5,1\n45001.5,2\n45002.5,3\n")

@@ -17,7 +17,7 @@ def rows_of(table: dict[str, list], covariates: CovariatesConfig | None = None, 
     return read(pd.DataFrame(table), ReadConfig(**settings), covariates=covariates)
 
 
-def annotated(name: str, cells: list[str], dates: list[str] = DAYS) -> dict[str, list]:
+def annotated(name: str, cells: list, dates: list[str] = DAYS) -> dict[str, list]:
     return {"date": dates, name: cells, "qty": list(range(len(dates)))}
 
 
@@ -37,6 +37,8 @@ SEVERAL = {
     "one_below_the_other_newest_first": annotated("who", ["A"] * 3 + ["B"] * 3, [DAYS[i] for i in (5, 4, 0, 3, 2, 1)]),
     "machines": annotated("machine", ["M1", "M2"] * 30),
     "sensors_by_months": annotated("sensor", ["S1", "S2"] * 12, MONTH_STARTS),
+    "numbers_by_turns": annotated("store", [1, 2] * 30),
+    "numbers_years_apart": annotated("store_id", [7] * 30 + [9] * 30, YEARS_AGO + DAYS[:30]),
     "some_without_a_name": annotated("product", ["A", "B"] * 29 + ["", ""]),
 }
 NOTES = {
@@ -62,12 +64,23 @@ def test_series_that_one_column_may_name_are_not_taken_as_one(name):
         rows_of(SEVERAL[name])
 
 
+def test_numbers_that_name_series_are_no_notes_beside_a_named_value():
+    with pytest.raises(DataError, match=r"the column store may name several series.*set read\.id=store"):
+        rows_of(SEVERAL["numbers_by_turns"], value="qty")
+
+
+def test_a_series_that_is_called_like_one_is_no_name():
+    table = {"date": DAYS, "store": [i * i // 7 % 9 for i in range(60)], "sensor": [0, 1] * 30, "qty": list(range(60))}
+    assert rows_of(table).df["unique_id"].unique().tolist() == ["store", "sensor", "qty"]
+
+
 def test_the_ways_on_read_the_series():
     table = SEVERAL["by_turns"]
     assert rows_of(table, id="product").df["unique_id"].nunique() == 2
     assert rows_of({name: table[name] for name in ("date", "qty")}).df["unique_id"].nunique() == 1
     assert rows_of(table, CovariatesConfig(past=["product"])).df["unique_id"].nunique() == 1
     assert rows_of(table, count_per="D").df["unique_id"].nunique() == 1
+    assert rows_of(SEVERAL["numbers_by_turns"], value=["store", "qty"]).df["unique_id"].unique().tolist() == ["store", "qty"]
 
 
 @pytest.mark.parametrize("name", NOTES)

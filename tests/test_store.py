@@ -62,6 +62,7 @@ def test_a_loaded_model_forecasts_as_the_saved_one_to_the_bit(saved_heads, two_w
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
+@pytest.mark.slow
 def test_another_process_forecasts_the_same_to_the_bit(saved_heads, two_waves, tmp_path):
     two_waves.to_parquet(tmp_path / "waves.parquet")
     code = (

@@ -169,7 +169,7 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
         whole = _named(whole, DIALECT_TIME) or whole
     if len(whole) > 1:
         raise DataError(f"the time may be in {_listed(whole)}: set read.time=, or read.time=[...] to join columns")
-    return whole or _named(free, DIALECT_TIME)[:1] or _named_as_time(columns, free, config)
+    return whole or _named(free, (*DIALECT_TIME, *DATE_WORDS))[:1] or _named_as_time(columns, free, config)
 
 
 def maybe_time(columns: Iterable[str]) -> str | None:
@@ -232,7 +232,7 @@ def _parts(columns: Columns, free: list[str]) -> list[str]:
         if len(names) != 1:
             break
         found.append(names[0])
-    usable = len(found) > 1 and all(_is_whole(columns[name]) or name.lower() == "month" for name in found)
+    usable = len(found) > 1 and all(_may_be_whole_times(columns[name]) or name.lower() == "month" for name in found)
     return found if usable and found[1].lower() == "month" else []
 
 
@@ -282,12 +282,18 @@ def _refuse_parts_of_years(columns: Columns, names: list[str], used: list[str], 
     )
 
 
-def check_one_series(columns: Columns, used: list[str], stamps: pd.Series) -> None:
-    """`DataError` where a table that is taken as one series has a column of text that may name several."""
+def check_one_series(columns: Columns, used: list[str], values: list[str], stamps: pd.Series) -> None:
+    """`DataError` where a table in which no column names the series has one that may name several.
+
+    That is a text beside one column of values, or whole numbers under a name such as store.
+    """
     if stamps.duplicated().any():
         return  # refused as repeated times
     for name in columns:
-        if name in used or is_number(columns[name]) or is_time(columns[name]):
+        number = is_number(columns[name])
+        if name in used or is_time(columns[name]) or values == [name] or (len(values) > 1 and not number):
+            continue
+        if number and not (_words(name) & ID_WORDS and _is_whole(columns[name])):
             continue
         if reason := doubts.why_several(columns[name], stamps):
             raise DataError(

@@ -195,13 +195,13 @@ def are_years(stamps: pd.Series) -> bool:
 
 
 def why_several(column: Any, stamps: pd.Series) -> str:
-    """What makes a text column beside a single series look like the names of several; "" where it looks like notes.
+    """What makes a column beside a single series look like the names of several; "" where it looks like notes.
 
     Each time stands in one row. Series of their own are met at times of their own: in turns, years apart, or written one below
     the other, each in order. Notes do nothing of this; days of the week, seasons, and yes and no are notes whatever they do.
     """
     if not isinstance(column, pa.Array):
-        return ""
+        column = pa.array(column.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell)), pa.string())
     coded = column.dictionary_encode()
     codes, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
     given = codes != (names.index("") if "" in names else -1)

@@ -188,8 +188,8 @@ def _chosen(
     try:
         if not config.count_per:
             value_names = choose_values(columns, time_names, id_names, config, loaded.findings)
-        if stamps is not None and len(value_names) == 1 and not id_names:
-            check_one_series(columns, [*time_names, *value_names], stamps)
+        if stamps is not None and value_names and not id_names:
+            check_one_series(columns, [*time_names, *map(str, as_list(config.value))], value_names, stamps)
     except DataError as error:
         problems.append(str(error))
     if not time_names:

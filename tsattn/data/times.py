@@ -63,6 +63,8 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     coded = pc.dictionary_encode(column)
     codes = coded.indices.to_numpy()
     texts = _tidy(coded.dictionary)
+    if pc.all(pc.match_substring_regex(texts, r"^\d{4}(\.0+)?( \d{1,2}(\.0+)?)+$")).as_py():
+        texts = pc.replace_substring_regex(texts, r"\.0+\b", "")  # of columns that were joined
     if date_format:
         unique = _by_format(texts, date_format)
     elif pc.all(pc.match_substring_regex(texts, r"^[+-]?\d{1,19}(\.0*)?$")).as_py():
