@@ -39,6 +39,7 @@ SEVERAL = {
     "sensors_by_months": annotated("sensor", ["S1", "S2"] * 12, MONTH_STARTS),
     "numbers_by_turns": annotated("store", [1, 2] * 30),
     "numbers_years_apart": annotated("store_id", [7] * 30 + [9] * 30, YEARS_AGO + DAYS[:30]),
+    "beside_two_values": {**annotated("station", ["A", "B"] * 30), "wind": [i % 7 for i in range(60)]},
     "some_without_a_name": annotated("product", ["A", "B"] * 29 + ["", ""]),
 }
 NOTES = {

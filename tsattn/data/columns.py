@@ -285,15 +285,15 @@ def _refuse_parts_of_years(columns: Columns, names: list[str], used: list[str], 
 def check_one_series(columns: Columns, used: list[str], values: list[str], stamps: pd.Series) -> None:
     """`DataError` where a table in which no column names the series has one that may name several.
 
-    That is a text beside one column of values, or whole numbers under a name such as store.
+    That is a text beside one column of values, or a text or whole numbers under a name such as store.
     """
     if stamps.duplicated().any():
         return  # refused as repeated times
     for name in columns:
-        number = is_number(columns[name])
-        if name in used or is_time(columns[name]) or values == [name] or (len(values) > 1 and not number):
+        named = bool(_words(name) & ID_WORDS)
+        if name in used or values == [name] or (len(values) > 1 and not named) or is_time(columns[name]):
             continue
-        if number and not (_words(name) & ID_WORDS and _is_whole(columns[name])):
+        if is_number(columns[name]) and not (named and _is_whole(columns[name])):
             continue
         if reason := doubts.why_several(columns[name], stamps):
             raise DataError(
