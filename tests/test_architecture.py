@@ -28,6 +28,7 @@ READERS = (
     "times",
     "forms",
     "doubts",
+    "several",
     "hidden",
     "zones",
     "reach",

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import doubts, forms, numbers, times
+from tsattn.data import forms, numbers, several, times
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute
@@ -271,8 +271,8 @@ def choose_id(
 
 def _refuse_parts_of_years(columns: Columns, names: list[str], used: list[str], stamps: pd.Series) -> None:
     """`DataError` where one of the columns holds quarters, months and the like, and the time is made of years alone."""
-    cells = {name: cell for name in names if (cell := doubts.parts_of_year(columns[name]))}
-    if not cells or not doubts.are_years(stamps):
+    cells = {name: cell for name in names if (cell := several.parts_of_year(columns[name]))}
+    if not cells or not several.are_years(stamps):
         return
     name, cell = next(iter(cells.items()))
     way = f"set read.time=[{','.join([*used, name])}]" if len(used) == 1 and forms.is_date(f"2024 {cell}") else ""
@@ -295,7 +295,7 @@ def check_one_series(columns: Columns, used: list[str], values: list[str], stamp
             continue
         if is_number(columns[name]) and not (named and _is_whole(columns[name])):
             continue
-        if reason := doubts.why_several(columns[name], stamps):
+        if reason := several.why_several(columns[name], stamps):
             raise DataError(
                 f"the column {name} may name several series: {reason}; set read.id={name} if it does, or leave the column out"
             )

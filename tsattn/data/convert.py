@@ -57,13 +57,13 @@ def stamps(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
         parsed = times.parse_text(column, config.date_format, label)
         blank = np.flatnonzero(pc.equal(column, "").to_numpy(zero_copy_only=False))
         if len(blank):
-            problems.append(offenders(loaded, label, blank, "a row has no time", column))
+            problems.append(offenders(loaded, label, blank, "a row has no time (fill merged cells down)", column))
         elif len(parsed.bad):
             problems.append(offenders(loaded, label, parsed.bad, parsed.reason, column))
         return parsed
     missing = np.flatnonzero(column.isna())
     if len(missing):
-        problems.append(offenders(loaded, label, missing, "a row has no time", column))
+        problems.append(offenders(loaded, label, missing, "a row has no time (fill merged cells down)", column))
         return None
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return times.Times(column, missing, "", [], bool((calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY == 0).all()))
@@ -145,7 +145,7 @@ def _id_part(loaded: Loaded, name: str, problems: list[str]) -> np.ndarray | Non
         loaded.findings.append(Finding("columns", f"blanks around the ids in {name} were removed", "", "repair"))
     empty = np.flatnonzero(pc.equal(column, "").to_numpy(zero_copy_only=False))
     if len(empty):
-        problems.append(offenders(loaded, name, empty, "a row has no id", column))
+        problems.append(offenders(loaded, name, empty, "a row has no id (fill merged cells down)", column))
         return None
     coded = pc.dictionary_encode(column)
     texts = np.array(coded.dictionary.to_pylist(), dtype=object)
