@@ -405,6 +405,7 @@ def test_an_unknown_choice_is_answered_with_the_list_of_choices(call):
 SAYS_SIMULATED = "this is the built-in sample: simulated counts"
 
 
+@pytest.mark.slow
 def test_the_sample_is_said_to_be_simulated(call, tmp_path):
     short = ("horizon=2", "trainer.logger=none", *SHORT)
     assert call("train", "output=run", *short).out.splitlines()[0] == SAYS_SIMULATED
@@ -723,8 +724,9 @@ def test_a_signal_ends_a_command_with_its_code(call, sent, code, words):
 
 @pytest.mark.parametrize(
     ("sent", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],  # seconds each
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
 )
+@pytest.mark.slow  # seconds each
 def test_a_signal_ends_training_with_its_code_and_without_a_model(tmp_path, two_waves, sent, code):
     two_waves.to_csv(tmp_path / "waves.csv", index=False)
     listening = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "  # pytest may run without it

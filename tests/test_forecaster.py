@@ -494,6 +494,7 @@ def test_importing_the_package_is_quick_and_loads_no_library():
     assert loaded == []
 
 
+@pytest.mark.slow
 def test_forecasting_from_a_folder_loads_neither_lightning_nor_scikit_learn_nor_matplotlib(trained_folder, waves_csv):
     code = (
         "import sys; from tsattn import Forecaster\n"
