@@ -156,6 +156,7 @@ def test_the_callers_random_state_is_untouched():
     np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_five_thousand_windows_take_well_under_a_second():
     for shape in ((1000, 5), (5000, 1), (1, 5000)):
         difference, where = grid(np.random.default_rng(0).normal(size=shape))

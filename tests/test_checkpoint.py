@@ -307,8 +307,8 @@ class Hungry(nn.Module):
     ("error", "text"),
     [
         (torch.OutOfMemoryError, "CUDA out of memory"),
-        (RuntimeError, "DefaultCPUAllocator: can't allocate memory"),
-        (MemoryError, ""),
+        pytest.param(RuntimeError, "DefaultCPUAllocator: can't allocate memory", marks=pytest.mark.slow),
+        pytest.param(MemoryError, "", marks=pytest.mark.slow),
     ],
     ids=["gpu", "cpu", "python"],
 )

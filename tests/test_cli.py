@@ -100,7 +100,9 @@ def test_the_first_screen_of_the_training_help_names_what_people_change(call):
     assert max(map(len, ended.out.splitlines())) <= 128
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize(
+    "name", ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in SCHEMAS if name != "train")]
+)
 def test_the_help_names_every_choice_of_every_group_it_offers(call, name):
     text = call(name, "--help").out
     groups = {"train": ("dataset", "model", "trainer", "experiment"), "predict": (), "backtest": ()}[name]
@@ -307,6 +309,7 @@ def test_the_verdict_windows_of_a_run_are_a_table_of_the_user_whose_means_are_th
         assert table[rung].mean() == pytest.approx(mase)
 
 
+@pytest.mark.slow
 def test_a_multirun_ends_in_a_comparison_and_goes_on_where_it_was_interrupted(call, tmp_path, monkeypatch):
     from tsattn import forecaster
 
@@ -471,6 +474,7 @@ def test_a_named_data_set_has_a_usual_horizon_that_the_command_line_overrules(co
     assert composed("train").horizon is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kinds"), [("attention", config.ATTENTIONS), ("positional", config.POSITIONALS)])
 def test_an_ablation_sweeps_every_kind_over_three_tables_and_three_seeds(call, name, kinds):
     seen = []

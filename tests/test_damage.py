@@ -187,8 +187,8 @@ def test_no_damage_asks_for_memory():
 # ---- bits --------------------------------------------------------------------------------------------------------------
 
 
-def test_four_hundred_flipped_bits_of_each_file_are_seen():
-    assert flip_everywhere(GOLDEN / "format1_naive", bits=400) == (1600, 1600)
+def test_a_hundred_flipped_bits_of_each_file_are_seen():
+    assert flip_everywhere(GOLDEN / "format1_naive", bits=100) == (400, 400)
 
 
 def test_a_flipped_bit_in_any_byte_of_the_manifest_is_seen():

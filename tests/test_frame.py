@@ -340,6 +340,7 @@ def test_a_frame_cut_from_the_rows_knows_nothing_of_what_came_after(cut):
                 assert frame[1:] == expected[1:]
 
 
+@pytest.mark.slow
 def test_ten_thousand_series_are_gridded_in_seconds():
     num, rows = 10_000, 100
     table = pd.DataFrame(

@@ -200,7 +200,7 @@ def test_large_numbers_are_readable():
 
 
 @pytest.mark.parametrize("freq", ["15min", "h", "4h", "12h", "D", "W-MON", "MS", "QS", "YS"])
-@pytest.mark.parametrize("num_series", [1, 9])
+@pytest.mark.parametrize("num_series", [1, pytest.param(9, marks=pytest.mark.slow)])
 def test_date_labels_are_few_and_do_not_touch(freq, num_series):
     figure = plot_forecast(*tables(num_series, rows=200, freq=freq), **NAMES)
     figure.draw_without_rendering()
