@@ -108,7 +108,7 @@ def test_a_newer_format_asks_for_a_newer_tsattn_whatever_else_is_in_the_folder(m
 # ---- damages -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_damage_is_one_line_about_the_folder_and_runs_nothing(tmp_path, every):
     wrong = {}
     for number, (name, damage) in list(enumerate(damages()))[::every]:

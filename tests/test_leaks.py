@@ -103,6 +103,7 @@ def honest_but(leak: Any, config: FitConfig = TINY) -> Forecaster:
     return Leaky(config=config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("leak", "said"),
     [

@@ -21,21 +21,11 @@ def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-SHORT = """
-import functools
-from tsattn.config import TrainerConfig
-TrainerConfig.__init__ = functools.partialmethod(TrainerConfig.__init__, max_steps=8)
-"""
-
-
-def execute(notebook, folder, first=""):
-    """A copy of the notebook with its outputs; the first warning of a cell ends it. Nothing is written outside `folder`.
-
-    The code `first` runs before its cells.
-    """
+def execute(notebook, folder):
+    """A copy of the notebook with its outputs; the first warning of a cell ends it. Nothing is written outside `folder`."""
     nbclient = pytest.importorskip("nbclient")
     notebook = copy.deepcopy(notebook)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell("import warnings\nwarnings.simplefilter('error')" + first))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("import warnings\nwarnings.simplefilter('error')"))
     client = nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
@@ -76,9 +66,9 @@ def test_the_first_one_says_that_the_sample_is_simulated():
     assert "simulated" in read(FIRST).cells[0].source
 
 
-@pytest.mark.parametrize("first", [SHORT, pytest.param("", marks=pytest.mark.slow)], ids=["short trainings", "as it is"])
-def test_the_first_one_runs_and_shows_two_tables_and_two_pictures(tmp_path, first):
-    kinds, printed = shown(execute(read(FIRST), tmp_path, first))
+@pytest.mark.slow  # its trainings take half a minute; tests/test_readme.py runs the same steps in short
+def test_the_first_one_runs_and_shows_two_tables_and_two_pictures(tmp_path):
+    kinds, printed = shown(execute(read(FIRST), tmp_path))
     assert kinds.count("image/png") == 2
     assert kinds.count("text/html") == 3
     assert "19 of 3288 times (D) have no row" in printed["stdout"]
