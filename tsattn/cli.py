@@ -155,11 +155,7 @@ def _hydra_reason(problem: Exception) -> str:
     ):
         return f"model.{unknown[1]} is a setting of model={', '.join(owners)}, not of the chosen one"
     if unknown is not None and hasattr(settings, unknown[2]):
-        schema = getattr(settings, unknown[2])
-        owners = _models_with(unknown[1]) if issubclass(schema, settings.ModelConfig) else []
-        if owners:
-            return f"model.{unknown[1]} is a setting of model={', '.join(owners)}, not of the chosen one"
-        return _unknown_setting(unknown[1], list(schema.__dataclass_fields__))
+        return _unknown_setting(unknown[1], list(getattr(settings, unknown[2]).__dataclass_fields__))
     options = r"(Available options in '[^']*':)\s*((?:\n\t.*)+)"
     texts = [re.sub(options, lambda found: f"{found[1]} {', '.join(found[2].split())}", text) for text in texts]
     lines = [line.strip() for text in texts for line in text.split("Config search path")[0].splitlines()]
