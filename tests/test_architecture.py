@@ -21,16 +21,16 @@ COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "b
 READERS = (
     "read",
     "columns",
-    "load",
-    "objects",
-    "convert",
+    "raw.load",
+    "raw.objects",
+    "cells.convert",
     "declared",
-    "times",
-    "forms",
-    "doubts",
+    "cells.times",
+    "cells.forms",
+    "cells.doubts",
     "several",
     "hidden",
-    "zones",
+    "cells.zones",
     "reach",
     "bins",
 )
@@ -113,7 +113,7 @@ def test_pandas_is_known_to_tables_alone():
 def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
     assert importers("sklearn") == {"tsattn.data.covariates"}
-    assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "text", "numbers")}
+    assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers")}
     assert importers("safetensors") <= {"tsattn.store"}
     assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()

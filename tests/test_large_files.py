@@ -17,10 +17,10 @@ import pyarrow.parquet
 import pytest
 
 from tsattn.config import ReadConfig
-from tsattn.data import load as loading
-from tsattn.data import memory, text
 from tsattn.data.findings import DataError
-from tsattn.data.load import load
+from tsattn.data.raw import load as loading
+from tsattn.data.raw import memory, text
+from tsattn.data.raw.load import load
 from tsattn.data.read import read
 
 resource = pytest.importorskip("resource")
@@ -41,7 +41,7 @@ def limited(code: str, *arguments: str, gigabytes: float = 2) -> subprocess.Comp
     )
 
 
-READ = "import sys; from tsattn.config import ReadConfig; from tsattn.data.load import load\n"
+READ = "import sys; from tsattn.config import ReadConfig; from tsattn.data.raw.load import load\n"
 TRIED = READ + (
     "try: print(load(sys.argv[1], ReadConfig()).num_rows)\n"
     "except Exception as error: sys.exit(f'{type(error).__name__}: {error}')\n"

@@ -27,9 +27,9 @@ import pyarrow.parquet
 import pytest
 
 from tsattn.config import ReadConfig
-from tsattn.data import source, text
 from tsattn.data.findings import DataError
-from tsattn.data.load import Loaded, load
+from tsattn.data.raw import source, text
+from tsattn.data.raw.load import Loaded, load
 from tsattn.data.read import read
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
@@ -463,7 +463,7 @@ def test_a_pipe_of_the_shell_is_read_once(content):
 def test_a_process_substitution_is_read(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(TABLE.encode(), mtime=0))
     code = (
-        "import sys; from tsattn.data.load import load; from tsattn.config import ReadConfig; "
+        "import sys; from tsattn.data.raw.load import load; from tsattn.config import ReadConfig; "
         "print(load(sys.argv[1], ReadConfig()).num_rows)"
     )
     line = f'"{sys.executable}" -c "{code}" <(cat "{tmp_path}/a.csv.gz")'

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import forms, numbers, several, times
+from tsattn.data import several
+from tsattn.data.cells import forms, numbers, times
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute

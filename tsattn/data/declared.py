@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import calendar, numbers
+from tsattn.data import calendar
+from tsattn.data.cells import numbers
 from tsattn.data.columns import Column, Columns, find, matching
 from tsattn.data.covariates import number_text
 from tsattn.data.findings import DataError, Finding

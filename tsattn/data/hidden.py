@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from tsattn.data import digits, forms
-from tsattn.data.characters import without_accents
+from tsattn.data.cells import digits, forms
+from tsattn.data.cells.characters import without_accents
 from tsattn.data.columns import Column, Columns, is_number
 
 pc: Any = pyarrow.compute

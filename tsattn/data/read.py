@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import convert, describe, forms, hidden, numbers, times, zones
+from tsattn.data import describe, hidden
+from tsattn.data.cells import convert, forms, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -32,7 +33,7 @@ from tsattn.data.columns import (
 )
 from tsattn.data.declared import Declared, check_roles, check_settings, find_declared, missing_columns, settle_static
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.load import Loaded, load
+from tsattn.data.raw.load import Loaded, load
 
 SUFFIXES = r"(?i)(?<=[^/])(\.(csv|tsv|txt|gz|parquet|pq))+$"  # what a series named by its file is not called
 

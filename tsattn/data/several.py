@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsattn.data import describe, forms
-from tsattn.data.characters import without_accents
+from tsattn.data import describe
+from tsattn.data.cells import forms
+from tsattn.data.cells.characters import without_accents
 
 PART = re.compile(
     r"Q[1-4]|[1-4]Q|QTR ?[1-4]|T[1-4]|[1-4]\. ?QUARTAL|M(0?[1-9]|1[0-3])|[HS][12]|[12]H|[12]\. ?HALBJAHR|(W|KW ?)\d\d?"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsattn.data import calendar, forms
+from tsattn.data import calendar
+from tsattn.data.cells import forms
 from tsattn.data.findings import DataError, Finding
 
 

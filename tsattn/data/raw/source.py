@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tsattn.config import ReadConfig
-from tsattn.data import damage, kinds, memory
-from tsattn.data.damage import Bytes
 from tsattn.data.findings import DataError, Finding
+from tsattn.data.raw import damage, kinds, memory
+from tsattn.data.raw.damage import Bytes
 
 CHUNK = 1 << 22
 BOMS = (

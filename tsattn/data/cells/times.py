@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from tsattn.data import calendar, doubts, forms
-from tsattn.data.digits import read_digits
+from tsattn.data import calendar
+from tsattn.data.cells import doubts, forms
+from tsattn.data.cells.digits import read_digits
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute

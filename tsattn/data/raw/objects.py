@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from tsattn.data import times
+from tsattn.data.cells import times
 from tsattn.data.columns import Column, Columns
 from tsattn.data.findings import DataError
 

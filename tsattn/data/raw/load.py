@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tsattn.config import ReadConfig
-from tsattn.data import memory, objects
 from tsattn.data.columns import Columns
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.source import check_file
-from tsattn.data.text import TextTable, read_text, shown_name
+from tsattn.data.raw import memory, objects
+from tsattn.data.raw.source import check_file
+from tsattn.data.raw.text import TextTable, read_text, shown_name
 
 PARQUET = (".parquet", ".pq")
 SAMPLE = 1 << 16

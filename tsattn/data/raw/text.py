@@ -13,12 +13,12 @@ import pyarrow.compute
 import pyarrow.csv as pa_csv
 
 from tsattn.config import ReadConfig
-from tsattn.data import damage, memory
-from tsattn.data.characters import UNSEEN
-from tsattn.data.damage import BLOCK, SPACES, long_cells, records
+from tsattn.data.cells.characters import UNSEEN
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.shape import Shape, check_quotes, find_shape
-from tsattn.data.source import Source, open_source
+from tsattn.data.raw import damage, memory
+from tsattn.data.raw.damage import BLOCK, SPACES, long_cells, records
+from tsattn.data.raw.shape import Shape, check_quotes, find_shape
+from tsattn.data.raw.source import Source, open_source
 
 pc: Any = pyarrow.compute  # its functions are made at import time, unseen by type checkers
 

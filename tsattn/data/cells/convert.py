@@ -13,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import calendar, declared, memory, numbers, times
-from tsattn.data.characters import has_unseen, without_unseen
+from tsattn.data import calendar, declared
+from tsattn.data.cells import numbers, times
+from tsattn.data.cells.characters import has_unseen, without_unseen
+from tsattn.data.cells.numbers import Marks
 from tsattn.data.columns import Column, Columns, is_number, is_time
 from tsattn.data.declared import Declared
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.load import Loaded
-from tsattn.data.numbers import Marks
-from tsattn.data.objects import text_array
-from tsattn.data.text import looks_numeric
+from tsattn.data.raw import memory
+from tsattn.data.raw.load import Loaded
+from tsattn.data.raw.objects import text_array
+from tsattn.data.raw.text import looks_numeric
 
 pc: Any = pyarrow.compute
 

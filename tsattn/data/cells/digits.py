@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsattn.data import forms
+from tsattn.data.cells import forms
 from tsattn.data.findings import DataError
 
 UNITS = (("seconds", 1_000_000_000), ("milliseconds", 1_000_000), ("microseconds", 1000), ("nanoseconds", 1))

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from tsattn.data.characters import plain_text, without_accents
+from tsattn.data.cells.characters import plain_text, without_accents
 
 CLOCK = (
     r"(?:[Tt ,]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data.characters import UNSEEN, plain_number
+from tsattn.data.cells.characters import UNSEEN, plain_number
 from tsattn.data.findings import DataError
 
 pc: Any = pyarrow.compute

@@ -8,10 +8,10 @@ import re
 from typing import NamedTuple
 
 from tsattn.config import ReadConfig
-from tsattn.data import damage, kinds
-from tsattn.data.damage import SPACES, long_cells, records
 from tsattn.data.findings import DataError, Finding
-from tsattn.data.source import Source
+from tsattn.data.raw import damage, kinds
+from tsattn.data.raw.damage import SPACES, long_cells, records
+from tsattn.data.raw.source import Source
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
