@@ -1,0 +1,82 @@
+"""What must be reached, and the table that says whether it was."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Target(NamedTuple):
+    """One figure of a question. With a peer, the ratio ours / peer is compared, without one our figure."""
+
+    key: str
+    what: str
+    unit: str
+    beside: str = ""  # whom it is measured beside, in the same run
+    least: float | None = None
+    most: float | None = None
+
+
+TARGETS: dict[str, tuple[Target, ...]] = {
+    "starting": (
+        Target("import", "`import tsattn`", "s", most=0.2),
+        Target("predict", "`python -m tsattn.predict` of five numbers, start to exit", "s", "`import torch`", most=2.5),
+        Target("help", "`python -m tsattn.train --help`", "s", most=1.5),
+    ),
+}
+
+
+def value_of(target: Target, found: dict[str, Any]) -> float | None:
+    """The number that is compared with the target; None where the peer it needs was not measured."""
+    if not target.beside:
+        return found["ours"]["median"]
+    return found["ours"]["median"] / found["peer"]["median"] if found.get("peer") else None
+
+
+def reached(target: Target, found: dict[str, Any]) -> str:
+    """yes | missed | not measured."""
+    value = value_of(target, found)
+    if value is None:
+        return "not measured"
+    enough = target.least is None or value >= target.least
+    little = target.most is None or value <= target.most
+    return "yes" if enough and little else "missed"
+
+
+def rows(question: str, measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row per target of the question, for its JSON."""
+    return [
+        {**target._asdict(), **measured[target.key], "value": value_of(target, measured[target.key])}
+        | {"reached": reached(target, measured[target.key])}
+        for target in TARGETS[question]
+        if target.key in measured
+    ]
+
+
+def shown(figure: dict[str, Any] | None, unit: str) -> str:
+    """Median and range with their unit, three digits each."""
+    if figure is None:
+        return ""
+    low, high = (digits(end) for end in figure["range"])
+    around = f" ({low} to {high})" if low != high else ""
+    return f"{digits(figure['median'])}{around}{' ' * bool(unit)}{unit}"
+
+
+def digits(number: float) -> str:
+    """Three digits, more for whole thousands."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def table(answers: dict[str, dict[str, Any]]) -> str:
+    """The table of all questions that were answered, in the order of TARGETS."""
+    lines = ["| question | ours | peer | ratio | target | reached |", "|---|---|---|---|---|---|"]
+    for question in TARGETS:
+        for row in answers.get(question, {"rows": []})["rows"]:
+            wanted = [f"at least {row['least']:g}"] if row["least"] is not None else []
+            wanted += [f"at most {row['most']:g}"] if row["most"] is not None else []
+            unit = " times" if row["beside"] else f"{' ' * bool(row['unit'])}{row['unit']}"
+            beside = f"{row['beside']}: {shown(row.get('peer'), row['unit'])}" if row["beside"] else ""
+            ratio = digits(row["value"]) if row["beside"] and row["value"] is not None else ""
+            cells = (row["what"], shown(row["ours"], row["unit"]), beside, ratio, f"{' and '.join(wanted)}{unit}")
+            mark = row["reached"] if row["reached"] == "yes" else f"**{row['reached']}**"
+            lines.append(f"| {' | '.join((*cells, mark))} |")
+    return "\n".join(lines)
