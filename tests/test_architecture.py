@@ -113,7 +113,7 @@ def test_pandas_is_known_to_tables_alone():
 def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
     assert importers("sklearn") == {"tsattn.data.covariates"}
-    assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers")}
+    assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers", "cells.quick")}
     assert importers("safetensors") <= {"tsattn.store"}
     assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()

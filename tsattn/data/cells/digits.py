@@ -48,8 +48,8 @@ def read_digits(values: np.ndarray, name: str, *, padded: bool = False) -> Readi
         day = EXCEL_DAY_0 + np.timedelta64(low, "D")
         note = f"{name} stays whole numbers such as {low}; if these are days as a spreadsheet counts them ({low} is {day}), "
         return Reading(values, note + "format the column as dates and export it again", "", "warning")
-    for order, good in (("%y%m%d", _short_dates(values)), ("%Y%j", _days_of_year(values))):
-        if good.all() and not counter:
+    for order, good in (("%y%m%d", _are_short_dates(values)), ("%Y%j", _are_days_of_year(values))):
+        if good and not counter:
             note = f"{name} stays whole numbers such as {low}, which may be dates"
             return Reading(values, note, f"read.date_format={order}", "warning")
     return Reading(values)
@@ -58,7 +58,7 @@ def read_digits(values: np.ndarray, name: str, *, padded: bool = False) -> Readi
 def are_dates(values: np.ndarray) -> bool:
     """Whether int64 numbers are all dates by their digits, as 20240131 and 31012024, with or without a time of day."""
     read = any(found is not None and not len(found.bad) for found in (_with_clock(values, ""), _dates(values, "")))
-    return read or any(good.all() for good in _other_orders(values).values())
+    return read or bool(_other_orders(values))
 
 
 def may_be_times(values: np.ndarray) -> bool:
@@ -70,7 +70,7 @@ def may_be_times(values: np.ndarray) -> bool:
     year, last = values // 100, values % 100
     parts = (year >= 1900) & (year <= 2100) & (last >= 1) & (last <= 53)
     years = (values >= 1900) & (values <= 2100)
-    return any(bool(good.all()) for good in (years, parts, _short_dates(values), _days_of_year(values)))
+    return bool(years.all() or parts.all()) or _are_short_dates(values) or _are_days_of_year(values)
 
 
 def _rest(values: np.ndarray, good: np.ndarray, what: str) -> Reading | None:
@@ -84,6 +84,8 @@ def _rest(values: np.ndarray, good: np.ndarray, what: str) -> Reading | None:
 def _with_clock(values: np.ndarray, name: str) -> Reading | None:
     """2024013122, 202401312259 and 20240131225959."""
     for clock, unit in ((2, "hour"), (4, "minute"), (6, "second")):
+        if not _most_between(values, 1900_00_00 * 10**clock, 2101_00_00 * 10**clock):
+            continue
         days, rest = values // 10**clock, values % 10**clock
         year, month, day = days // 10000, days // 100 % 100, days % 100
         pieces = [rest // 10 ** (clock - 2 - 2 * i) % 100 if 2 * i < clock else np.zeros_like(rest) for i in range(3)]
@@ -102,8 +104,8 @@ def _with_clock(values: np.ndarray, name: str) -> Reading | None:
 def _since_1970(values: np.ndarray, name: str) -> Reading | None:
     for words, factor in UNITS:
         scale = 1_000_000_000 // factor
-        good = (values >= 5e8 * scale) & (values < 9e9 * scale)
-        since_1973 = (values >= 1e8 * scale) & (values < 9e9 * scale)
+        good = (values >= 500_000_000 * scale) & (values < 9_000_000_000 * scale)
+        since_1973 = (values >= 100_000_000 * scale) & (values < 9_000_000_000 * scale)
         if good.all() or (good.mean() > 0.5 and since_1973.all()):
             stamps = (values * factor).astype("datetime64[ns]")
             note = f"{name} was read as {words} since 1970 in UTC, from {_shown(stamps.min())}"
@@ -115,6 +117,8 @@ def _since_1970(values: np.ndarray, name: str) -> Reading | None:
 
 def _dates(values: np.ndarray, name: str) -> Reading | None:
     """20240131."""
+    if not _most_between(values, forms.FIRST_YEAR * 10_000, (forms.LAST_YEAR + 1) * 10_000):
+        return None
     year, month, day = values // 10000, values // 100 % 100, values % 100
     good = (year >= forms.FIRST_YEAR) & (year <= forms.LAST_YEAR)
     good &= forms.valid_date(np.clip(year, 1, 9999), month, day)
@@ -127,6 +131,8 @@ def _dates(values: np.ndarray, name: str) -> Reading | None:
 
 def _months(values: np.ndarray, name: str) -> Reading | None:
     """202401; a week of the same look, and days such as 200101 (1 January 2020) are not."""
+    if not _most_between(values, forms.FIRST_YEAR * 100, (forms.LAST_YEAR + 1) * 100):
+        return None
     year, last = values // 100, values % 100
     in_range = (year >= forms.FIRST_YEAR) & (year <= forms.LAST_YEAR)
     words = set(re.split(r"[^a-zA-Z]+", name.lower()))
@@ -137,9 +143,9 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
         raise DataError(f"{name}: {values[row]} {kind}: write weeks as {year[row]}-W{last[row]:02d}")
     good = in_range & (last >= 1) & (last <= 12)
     if not good.all():
-        return None if _short_dates(values).all() else _rest(values, good, "a month")
+        return None if _are_short_dates(values) else _rest(values, good, "a month")
     months = year * 12 + last
-    if _short_dates(values).all() and "month" not in words and not (_even(months) and not _even(_short_days(values))):
+    if _are_short_dates(values) and "month" not in words and not (_even(months) and not _even(_short_days(values))):
         raise DataError(
             f"{name}: {values.min()} may be a month or, with a two-digit year, a day: "
             "set read.date_format=%Y%m or read.date_format=%y%m%d"
@@ -151,11 +157,9 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
 
 def _refuse_other_orders(values: np.ndarray, name: str) -> None:
     """`DataError` for numbers that are dates in another order: 31012024, 01312024, 240131."""
-    orders = _other_orders(values)
+    possible = _other_orders(values)
     if not _even(values):
-        orders["%y%m%d"] = _short_dates(values)
-        orders["%Y%j"] = _days_of_year(values)
-    possible = [order for order, good in orders.items() if good.all()]
+        possible += ["%y%m%d"] * _are_short_dates(values) + ["%Y%j"] * _are_days_of_year(values)
     if possible:
         settings = " or ".join(f"read.date_format={order}" for order in possible)
         raise DataError(f"{name}: {values[0]} may be a date: set {settings}, or call the column step if it only counts")
@@ -163,9 +167,9 @@ def _refuse_other_orders(values: np.ndarray, name: str) -> None:
 
 def _refuse_other_months(values: np.ndarray, name: str, padded: bool) -> None:
     """`DataError` for numbers that are months in another order, 122024, 2412 or 1224, and as counts would be mostly gaps."""
-    distinct = np.unique(values)
+    distinct = _distinct(values)
     gaps = int(distinct[-1]) - int(distinct[0]) + 1 > 2 * len(distinct)
-    if len(distinct) < 3 or not gaps or (len(np.unique(np.diff(distinct))) == 1 and not padded):
+    if len(distinct) < 3 or not gaps or (not padded and len(np.unique(np.diff(distinct))) == 1):
         return
     first, last, year = values // 100, values % 100, values % 10_000
     named = [(first >= 1) & (first <= 12), (last >= 1) & (last <= 12)]
@@ -183,26 +187,39 @@ def _refuse_other_months(values: np.ndarray, name: str, padded: bool) -> None:
         raise DataError(f"{name}: {first_cell} may be a month: set {settings}, or call the column step if it only counts")
 
 
-def _other_orders(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Which numbers are dates with the year at the end, as 31012024, by the order of their parts."""
+def _other_orders(values: np.ndarray) -> list[str]:
+    """The orders with the year at the end in which all numbers are dates, as 31012024."""
+    if values.min() < 1_01_1900 or values.max() > 31_12_2100:
+        return []
     first, second, year = values // 1_000_000, values // 10_000 % 100, values % 10_000
-    modern = (year >= 1900) & (year <= 2100)
-    return {
-        "%d%m%Y": modern & forms.valid_date(np.clip(year, 1, 9999), second, first),
-        "%m%d%Y": modern & forms.valid_date(np.clip(year, 1, 9999), first, second),
-    }
+    modern, years = (year >= 1900) & (year <= 2100), np.clip(year, 1, 9999)
+    good = {"%d%m%Y": forms.valid_date(years, second, first), "%m%d%Y": forms.valid_date(years, first, second)}
+    return [order for order, dates in good.items() if (modern & dates).all()]
 
 
-def _short_dates(values: np.ndarray) -> np.ndarray:
-    """Which numbers of six digits are dates with a two-digit year."""
-    in_range = (values >= 100_000) & (values <= 999_999)
-    return in_range & forms.valid_date(forms.century(values // 10000), values // 100 % 100, values % 100)
+def _are_short_dates(values: np.ndarray) -> bool:
+    """Whether all numbers are dates of six digits with a two-digit year."""
+    if values.min() < 100_000 or values.max() > 999_999:
+        return False
+    return bool(forms.valid_date(forms.century(values // 10000), values // 100 % 100, values % 100).all())
 
 
-def _days_of_year(values: np.ndarray) -> np.ndarray:
-    """Which numbers are a year and the day in it, as 2024366."""
-    year, day = values // 1000, values % 1000
-    return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
+def _are_days_of_year(values: np.ndarray) -> bool:
+    """Whether all numbers are a year and the day in it, as 2024366."""
+    if values.min() < 1900_001 or values.max() > 2100_366:
+        return False
+    day = values % 1000
+    return bool(((day >= 1) & (day <= 366)).all())
+
+
+def _most_between(values: np.ndarray, low: int, high: int) -> bool:
+    """Whether more than half of the values lie from `low` to below `high`: else nothing that needs it can hold for most."""
+    return bool(((values >= low) & (values < high)).mean() > 0.5)
+
+
+def rising(values: np.ndarray) -> bool:
+    """Whether each value is greater than the one before."""
+    return bool((values[1:] > values[:-1]).all())
 
 
 def _short_days(values: np.ndarray) -> np.ndarray:
@@ -212,7 +229,13 @@ def _short_days(values: np.ndarray) -> np.ndarray:
 
 def _even(values: np.ndarray) -> bool:
     """Whether the sorted values follow one another without a gap."""
-    return bool((np.diff(np.unique(values)) == 1).all())
+    distinct = _distinct(values)
+    return int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """The distinct values, sorted."""
+    return values if rising(values) else np.unique(values)
 
 
 def _shown(stamp: np.datetime64) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute
 
 from tsattn.config import ReadConfig
 from tsattn.data.cells.characters import UNSEEN, plain_number
+from tsattn.data.cells.quick import pieces, plain_numbers
 from tsattn.data.findings import DataError
 
 pc: Any = pyarrow.compute
@@ -91,11 +92,16 @@ def numeric(column: pa.Array, marks: Marks) -> tuple[pa.Array, pa.Array]:
 
 def share_of_numbers(column: pa.Array) -> float:
     """The share of the cells that look like numbers in any notation, among those that are not missing; 0 when all are."""
-    column = plain(column)
-    given = pc.invert(missing(column))
-    total = pc.sum(given).as_py() or 0
-    loose = pc.match_substring_regex(column, LOOSE)
-    return (pc.sum(pc.and_(loose, given)).as_py() or 0) / total if total else 0.0
+    found = total = 0
+    for _, cells in pieces(column):
+        if (values := plain_numbers(cells)) is not None:
+            given = loose = int((~np.isnan(values)).sum())
+        else:
+            cells = plain(cells)
+            there = pc.invert(missing(cells))
+            given, loose = there.true_count, pc.and_(pc.match_substring_regex(cells, LOOSE), there).true_count
+        found, total = found + loose, total + given
+    return found / total if total else 0.0
 
 
 # ---- which marks -------------------------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, whe
             f"{where}: numbers such as {_example(columns, ',')} may be thousands or decimals: "
             "set read.thousands=, (1,234 is 1234) or read.decimal=, (1,234 is 1.234)"
         )
-    if sep != "," or _only_small_whole(columns):
+    if sep != "," or ("either." in seen and _only_small_whole(columns)):
         refuse_points(columns, where)
     return Marks(".", group)
 
@@ -175,10 +181,17 @@ def _evidence(columns: dict[str, pa.Array]) -> set[str]:
             rf"|{quotes}{s}\d+$|{blanks}{s}\d+$",
             f"either{sign}": rf"^[+-]?[1-9]\d{{0,2}}{s}\d{{3}}$",
         }
-    seen = set()
+    seen: set[str] = set()
     for column in columns.values():
-        if pc.any(pc.match_substring_regex(column, f"[.,'{NARROW}]")).as_py():
-            seen |= {name for name, pattern in patterns.items() if pc.any(pc.match_substring_regex(column, pattern)).as_py()}
+        for _, cells in pieces(column):
+            if plain_numbers(cells) is not None:
+                wanted = {"decimal.", "either."}  # nothing else can be seen where a point is the only sign
+            elif pc.any(pc.match_substring_regex(cells, f"[.,'{NARROW}]")).as_py():
+                wanted = set(patterns)
+            else:
+                continue
+            wanted = {name for name in wanted - seen if name.replace("either", "decimal") not in seen}  # it settles the other
+            seen |= {name for name in wanted if pc.any(pc.match_substring_regex(cells, patterns[name])).as_py()}
     return seen
 
 
@@ -196,19 +209,31 @@ def _example(columns: dict[str, pa.Array], sign: str) -> str:
 
 def to_float(column: pa.Array, marks: Marks) -> tuple[np.ndarray, np.ndarray, str]:
     """(values float64 with NaN for missing markers, rows of cells that could not be converted, how to mend them)."""
-    column = plain(column)
+    values, wrong, infinite = np.empty(len(column)), [np.zeros(0, dtype=np.int64)], False
+    for rows, cells in pieces(column):
+        quick = plain_numbers(cells) if marks.decimal == "." else None
+        if quick is not None:
+            values[rows] = quick
+            continue
+        values[rows], bad, endless = _strictly(plain(cells), marks)
+        wrong.append(rows.start + np.flatnonzero(bad | endless))
+        infinite = infinite or bool(endless.any())
+    rows = np.concatenate(wrong)
+    if infinite:
+        return values, rows, "an infinite value cannot be used: leave it empty if it is unknown"
+    hints = dict.fromkeys(hint for row in rows[:5] if (hint := _hint(plain(column.slice(int(row), 1))[0].as_py())))
+    return values, rows, "; ".join(hints) or HINT
+
+
+def _strictly(column: pa.Array, marks: Marks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(values, which cells are no numbers, which are infinite) of plain cells."""
     found, absent = numeric(column, marks)
     good = found.to_numpy(zero_copy_only=False)
     values = np.full(len(column), np.nan)
     if good.any():
         values[good] = pc.cast(normalised(column, marks).filter(found), pa.float64()).to_numpy(zero_copy_only=False)
-    bad = ~good & ~absent.to_numpy(zero_copy_only=False)
     infinite = np.isinf(values) | pc.match_substring_regex(column, INFINITE).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(bad | infinite)
-    if infinite.any():
-        return values, rows, "an infinite value cannot be used: leave it empty if it is unknown"
-    hints = dict.fromkeys(hint for row in rows[:5] if (hint := _hint(column[int(row)].as_py())))
-    return values, rows, "; ".join(hints) or HINT
+    return values, ~good & ~absent.to_numpy(zero_copy_only=False), infinite
 
 
 def _hint(cell: str) -> str:
@@ -217,6 +242,10 @@ def _hint(cell: str) -> str:
 
 def rounded(column: pa.Array, marks: Marks) -> np.ndarray:
     """The rows of whole numbers with more digits than a float64 can keep."""
-    rows = np.flatnonzero(pc.greater_equal(pc.binary_length(column), 16).to_numpy(zero_copy_only=False))
+    long = [
+        rows.start + np.flatnonzero(pc.greater_equal(pc.binary_length(cells), 16).to_numpy(zero_copy_only=False))
+        for rows, cells in pieces(column)
+    ]
+    rows = np.concatenate([np.zeros(0, dtype=np.int64), *long])
     cells = normalised(plain(column.take(pa.array(rows))), marks).to_pylist()
     return rows[[re.fullmatch(r"[+-]?\d{16,308}", cell) is not None and int(cell) != int(float(cell)) for cell in cells]]

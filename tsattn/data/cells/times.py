@@ -13,7 +13,8 @@ import pyarrow.compute
 
 from tsattn.data import calendar
 from tsattn.data.cells import doubts, forms
-from tsattn.data.cells.digits import read_digits
+from tsattn.data.cells.digits import read_digits, rising
+from tsattn.data.cells.quick import iso_seconds, whole_numbers
 from tsattn.data.findings import DataError, Finding
 
 pc: Any = pyarrow.compute
@@ -61,6 +62,9 @@ def _given(column: pa.Array, sample: int) -> list[str]:
 
 def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     """Stamps of a text column; each distinct text is read once."""
+    parsed = None if date_format else _usual(column, name)
+    if parsed is not None:
+        return parsed
     coded = pc.dictionary_encode(column)
     codes = coded.indices.to_numpy()
     texts = _tidy(coded.dictionary)
@@ -75,6 +79,26 @@ def parse_text(column: pa.Array, date_format: str | None, name: str) -> Times:
     bad = np.flatnonzero(np.isin(codes, unique.bad)) if len(unique.bad) else unique.bad
     stamps = unique.stamps.take(codes).reset_index(drop=True) if len(unique.stamps) else unique.stamps
     return unique._replace(stamps=stamps, bad=bad)
+
+
+def _usual(column: pa.Array, name: str) -> Times | None:
+    """Stamps of a column of dates such as 2024-01-31, with or without a clock, or of whole numbers; None for any other."""
+    seconds = iso_seconds(column)
+    if seconds is not None:
+        years = seconds[[seconds.argmin(), seconds.argmax()]].astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
+        if years[0] < FIRST_YEAR or years[1] > LAST_YEAR:
+            return None
+        seconds *= 1_000_000_000
+        return _times(pd.Series(seconds.view("datetime64[ns]"), copy=False), date_only=len(column[0].as_py()) == 10)
+    values = whole_numbers(column)
+    if values is None or len(values) == 0:
+        return None
+    if rising(values):
+        return parse_numbers(values, name)
+    codes, distinct = pd.factorize(values)
+    parsed = parse_numbers(np.asarray(distinct), name)
+    bad = np.flatnonzero(np.isin(codes, parsed.bad)) if len(parsed.bad) else parsed.bad
+    return parsed._replace(stamps=parsed.stamps.take(codes).reset_index(drop=True), bad=bad)
 
 
 def _tidy(texts: pa.Array) -> pa.Array:
@@ -105,10 +129,10 @@ def parse_numbers(values: np.ndarray, name: str, *, padded: bool = False) -> Tim
     """Whole numbers as time by `digits.read_digits`: dates, seconds since 1970, or integer time as it is."""
     reading = read_digits(values, name, padded=padded)
     if len(reading.bad):
-        return Times(pd.Series(values), reading.bad, reading.reason, [], False)
+        return Times(pd.Series(values, copy=False), reading.bad, reading.reason, [], False)
     findings = [doubts.time_note(reading.note, reading.override, reading.level)] if reading.note else []
     if reading.stamps.dtype.kind != "M":
-        return _times(pd.Series(reading.stamps.astype(np.int64)), findings)
+        return _times(pd.Series(reading.stamps, copy=False), findings)
     index = pd.DatetimeIndex(reading.stamps)
     return _times(pd.Series(index.tz_localize("UTC") if reading.utc else index), findings, reading.date_only)
 
