@@ -29,8 +29,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speed_parts.forecasting import forecasting, tables
 from speed_parts.starting import starting
 from speed_parts.targets import rows, table
+from speed_parts.training import patchtst, transformer
 from speed_parts.workers import Failed, Run
 
 HERE = Path(__file__).resolve().parent
@@ -45,7 +47,13 @@ class Question(NamedTuple):
     minutes: float
 
 
-QUESTIONS = {"starting": Question(starting, 0.6)}
+QUESTIONS = {
+    "patchtst": Question(patchtst, 10),
+    "transformer": Question(transformer, 4),
+    "forecasting": Question(forecasting, 1.5),
+    "tables": Question(tables, 3),
+    "starting": Question(starting, 0.6),
+}
 
 
 def main() -> None:

@@ -17,6 +17,28 @@ class Target(NamedTuple):
 
 
 TARGETS: dict[str, tuple[Target, ...]] = {
+    "patchtst": (
+        Target("32", "training, encoder as PatchTST, float32", "windows/s", "PatchTST", least=2.0),
+        Target("best", "training, encoder as PatchTST, best dtype of each", "windows/s", "PatchTST", least=3.0),
+        Target("blocks", "parameters of the stacked blocks", "", "PatchTST", least=0.9, most=1.1),
+        Target("parameters", "parameters in all (theirs: 786,528 in a flat head)", "", "PatchTST"),
+    ),
+    "transformer": (
+        Target("32", "training, `encoder_decoder`, float32", "windows/s", "VanillaTransformer", least=2.5),
+        Target("best", "training, `encoder_decoder`, best dtype of each", "windows/s", "VanillaTransformer", least=2.5),
+        Target("blocks", "parameters of the stacked blocks", "", "VanillaTransformer", least=0.9, most=1.1),
+        Target("parameters", "parameters in all", "", "VanillaTransformer"),
+    ),
+    "forecasting": (
+        Target("many", "1,000 series of 512, 64 ahead, 9 quantiles, 2M parameters", "series/s", "Chronos-Bolt-tiny", least=4.0),
+        Target("one", "one series of 512, 64 ahead, 9 quantiles, 2M parameters", "ms", "Chronos-Bolt-tiny", most=0.36),
+    ),
+    "tables": (
+        Target("one", "`predict(frame)` of one series of 14,400 rows", "ms", "neuralforecast", most=0.5),
+        Target("outside", "10,000 series, frame to frame, outside the forward pass", "s", "neuralforecast", most=0.5),
+        Target("whole", "10,000 series, frame to frame, all of it", "s", "neuralforecast"),
+        Target("short", "memory while 100,000 series of 60 are forecast, over the frame", "times", most=4.0),
+    ),
     "starting": (
         Target("import", "`import tsattn`", "s", most=0.2),
         Target("predict", "`python -m tsattn.predict` of five numbers, start to exit", "s", "`import torch`", most=2.5),

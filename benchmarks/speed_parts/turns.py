@@ -87,6 +87,38 @@ def training_turns(
     register_optimizer_step_post_hook(after_step)
 
 
+def batched_turns(
+    turn: Turn,
+    predict: Callable[[str, Any], Any],
+    series: Any,
+    *,
+    ways: list[str],
+    batches: list[int],
+    times: int,
+    **facts: Any,
+) -> None:
+    """Forecast all `series` [S, L] batch after batch; in each turn, seconds in the fastest way and batch size of a first try.
+
+    `times` over in each turn; `predict` gets a way, such as a precision, and a batch.
+    """
+
+    def once(way: str, size: int) -> float:
+        began = time.perf_counter()
+        for first in range(0, len(series), size):
+            predict(way, series[first : first + size])
+        return time.perf_counter() - began
+
+    tried = {}
+    for way in ways:
+        for size in batches:
+            once(way, size)
+            tried[way, size] = min(once(way, size) for _ in range(2))
+    best = min(tried, key=lambda key: tried[key])
+    turn.say(best=list(best), tried=[[*key, seconds] for key, seconds in tried.items()], **facts)
+    while turn.wait():
+        turn.say(seconds=sum(once(*best) for _ in range(times)) / times)
+
+
 def rss() -> int:
     """Bytes of memory that this process holds now."""
     with open("/proc/self/statm") as file:

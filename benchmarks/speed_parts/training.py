@@ -1,0 +1,91 @@
+"""Training in the full loop beside neuralforecast: windows per second, ours and theirs in turns."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from speed_parts.turns import Turn, serve, training_turns
+from speed_parts.workers import Run, alternate, ours, peer, rate
+
+PRECISIONS = ("32", "bf16")
+WARM, TURNS = 10, 5
+
+
+def patchtst(run: Run) -> dict[str, Any]:
+    """ETTh1, context 512, horizon 96, batches of 128 windows, beside PatchTST of the same stack."""
+    return beside_neuralforecast(run, "patchtst", batch_size=128, steps=200)
+
+
+def transformer(run: Run) -> dict[str, Any]:
+    """ETTh1, context 96, horizon 24, batches of 256 windows, beside VanillaTransformer of the same stack."""
+    return beside_neuralforecast(run, "transformer", batch_size=256, steps=100)
+
+
+def beside_neuralforecast(run: Run, shape: str, *, batch_size: int, steps: int) -> dict[str, Any]:
+    """Windows per second of both in float32 and bfloat16, and how large both networks are.
+
+    Each side runs one training of 10 steps that are not counted and `steps` that are, in five turns; clipping 1.0, no
+    validation.
+    """
+    settings = {"shape": shape, "data": run.data and str(run.data)}
+    settings |= {"warm": run.size(WARM, 1), "steps": run.size(steps // TURNS, 1), "turns": run.size(TURNS, 1)}
+    rates: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Any] = {}
+    precisions = run.size(PRECISIONS, PRECISIONS[:1])
+    for precision in precisions:
+        with ExitStack() as stack:
+            workers = {"ours": stack.enter_context(ours(run, "training", "train", precision=precision, **settings))}
+            if run.peers is not None:
+                theirs = peer(run, "neuralforecast_speed", "train", precision=precision, **settings)
+                workers["peer"] = stack.enter_context(theirs)
+            seconds = alternate(workers, settings["turns"])
+            facts |= {side: worker.facts for side, worker in workers.items()}
+        rates[precision] = {side: rate(batch_size, taken) for side, taken in seconds.items()}
+    best = {side: max((rates[p][side] for p in precisions), key=lambda r: r["median"]) for side in rates["32"]}
+    same = {
+        side: {"median": found["block_parameters"], "range": [found["block_parameters"]] * 2} for side, found in facts.items()
+    }
+    total = {side: {"median": found["parameters"], "range": [found["parameters"]] * 2} for side, found in facts.items()}
+    return {
+        "measured": {"32": rates["32"], "best": best, "blocks": same, "parameters": total},
+        "details": {"rates": rates, "sizes": facts, "settings": settings, "batch_size": batch_size},
+    }
+
+
+def train(settings: dict[str, Any], turn: Turn) -> None:
+    """Our full loop on the windows of ETTh1, stopped and told to go on by the one who measures."""
+    from speed_parts import shapes
+    from tsattn.config import TrainerConfig
+    from tsattn.data.windows import panel_tensors, windows_between
+    from tsattn.training import fit
+
+    shape = shapes.SHAPES[settings["shape"]]()
+    panel, network = shapes.etth1(settings["data"]), shapes.network_of(shape)
+    lengths = panel.lengths
+    windows = windows_between(np.full_like(lengths, shape.context_length), lengths - shape.horizon)
+    steps = settings["warm"] + settings["turns"] * settings["steps"]
+    config = TrainerConfig(
+        accelerator=settings["device"],
+        precision=settings["precision"],
+        max_steps=steps + 1,
+        batch_size=shape.batch_size,
+        logger="none",
+        progress=False,
+    )
+    training_turns(turn, warm=settings["warm"], steps=settings["steps"], facts=lambda: shapes.our_sizes(network, shape))
+    fit.train(
+        network,
+        fit.TrainData(panel_tensors(panel), windows, panel.ids),
+        config,
+        context_length=shape.context_length,
+        horizon=shape.horizon,
+        seed=0,
+        steps=config.max_steps,
+    )
+
+
+if __name__ == "__main__":
+    serve({"train": train})
