@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tsattn import config
-from tsattn.config import EncoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
+from tsattn.config import EncoderConfig, EncoderDecoderConfig, FitConfig, PatchConfig, ReadConfig, TrainerConfig
 
 WRONG = [
     (ReadConfig, {"missing": "drop"}, "read.missing='drop' is not known: choose one of mask, zero, ffill"),
@@ -32,6 +32,10 @@ WRONG = [
     (EncoderConfig, {"d_model": 10, "num_heads": 3}, "must be divisible by model.num_heads=3"),
     (EncoderConfig, {"d_model": 9, "num_heads": 3}, "d_model / num_heads must be even, not 3"),
     (PatchConfig, {"patch_length": 0}, "model.patch_length=0 must be at least 1"),
+    (PatchConfig, {"patch_stride": 0}, "model.patch_stride=0 must be at least 1"),
+    (PatchConfig, {"patch_stride": 17}, r"model.patch_stride=17 must be at most model.patch_length \(16\)"),
+    (EncoderConfig, {"patch_stride": 2}, r"at most model.patch_length \(None\), else steps lie between the tokens"),
+    (EncoderDecoderConfig, {"num_decoder_layers": 0}, "model.num_decoder_layers=0 must be at least 1"),
     (TrainerConfig, {"accelerator": "tpu"}, "choose one of auto, cpu, gpu"),
     (TrainerConfig, {"precision": "16"}, "choose one of auto, 32, bf16"),
     (TrainerConfig, {"logger": "wandb"}, "choose one of csv, tensorboard, none"),
@@ -80,6 +84,21 @@ def test_where_nothing_is_said_the_position_code_is_rotary_if_the_attention_can_
     assert config.check_position(attention, "auto") == ("sinusoidal" if attention == "additive" else "rotary")
     for positional in config.POSITIONS_OF[attention]:
         assert config.check_position(attention, positional) == positional
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "context_length", "horizon", "tokens"),
+    [
+        (16, 8, 512, 96, (64, 12)),
+        (16, None, 512, 96, (32, 6)),
+        (16, 8, 513, 1, (65, 1)),
+        (4, 3, 2, 7, (1, 3)),
+        (1, 1, 5, 2, (5, 2)),
+    ],
+)
+def test_tokens_are_counted_by_the_stride(length, stride, context_length, horizon, tokens):
+    config = EncoderConfig(patch_length=length, patch_stride=stride)
+    assert config.num_tokens(context_length, horizon) == tokens
 
 
 def test_an_odd_width_of_a_head_is_refused_only_where_pairs_are_turned():

@@ -44,6 +44,7 @@ OTHERS = {
     "local blocks": EncoderConfig(**STACK, patch_length=1, attention="local", attention_window=4),
     "wide": PatchConfig(d_model=64, num_layers=3, num_heads=8, d_ff=128),
     "dropout": EncoderConfig(**STACK, dropout=0.3),
+    "overlap": PatchConfig(**STACK, patch_length=4, patch_stride=2),
     "mse": LinearConfig(head="point", point_loss="mse"),
 }
 

@@ -497,6 +497,41 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     assert_same(raw[0, :, 0].double(), expected)
 
 
+# ---- patches that overlap ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("length", "horizon"), [(1, 1), (5, 3), (17, 9), (64, 16)])
+def test_with_a_stride_any_context_and_horizon_give_one_output_per_step(kind, length, horizon):
+    model = build(head=kind, patch_length=5, patch_stride=2, positional="learned")  # as many positions as there are tokens
+    context, observed, _ = window(length=length, horizon=horizon)
+    raw = raw_outputs(model, context, observed, horizon=horizon)
+    assert raw.shape == (3, horizon, 1, model.head.num_raw)
+    assert raw.isfinite().all()
+    padded = torch.nn.functional.pad(context, (0, 0, 4, 0)), torch.nn.functional.pad(observed, (0, 0, 4, 0))
+    if length < 60:
+        assert_same(raw_outputs(model, *padded, horizon=horizon), raw)
+
+
+def test_a_stride_as_long_as_the_patch_changes_nothing():
+    context, observed, features = window()
+    expected = raw_outputs(build(num_features=FEATURES), context, observed, features)
+    assert torch.equal(raw_outputs(build(num_features=FEATURES, patch_stride=4), context, observed, features), expected)
+    assert differs(
+        raw_outputs(build(num_features=FEATURES, patch_stride=2), context, observed, features)[:, :1], expected[:, :1]
+    )
+
+
+def test_a_copy_of_overlapping_patches_is_of_their_own_steps():
+    model = build(patch_length=6, patch_stride=2, scaling="standard", head="point")
+    context, observed, _ = window(num_windows=1, length=12)
+    seen = {}
+    model.copy.register_forward_pre_hook(lambda part, given: seen.update(z=given[1]))
+    raw_outputs(model, context, torch.ones_like(observed))
+    z = to_patches(context, torch.ones_like(observed), scaling="standard", patch_length=2).z
+    torch.testing.assert_close(seen["z"], z)
+
+
 # ---- on a device -------------------------------------------------------------------------------------------------------
 
 

@@ -77,7 +77,7 @@ def test_a_step_counts_in_full_after_a_year_of_seconds():
     panel = make_panel(frame, horizon=2, features=[ELAPSED], ahead=pd.Index(stamps_after(frame, 2)["ds"]))
     np.testing.assert_array_equal(np.diff(panel.calendar[50:, 0]), 1.0)
     batch = gather(panel_tensors(panel), torch.tensor([0]), torch.tensor([98]), context_length=20, horizon=2)
-    elapsed = elapsed_time(batch.features[..., 0], batch.observed, 2)
+    elapsed = elapsed_time(batch.features[..., 0], batch.observed, 2, 1)
     assert elapsed[0].tolist() == list(range(-20, 2))
 
 

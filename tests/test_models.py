@@ -37,6 +37,9 @@ SMALL = {  # a small one of each architecture, and of its variants
     "lstm_patch": LSTMConfig(patch_length=4, d_model=12, num_layers=1),
     "parallel": EncoderDecoderConfig(**STACK, patch_length=4, positional="rotary"),
     "step": EncoderDecoderConfig(**STACK, patch_length=4, positional="rotary", decoding="step"),
+    "overlap": EncoderDecoderConfig(
+        **STACK, patch_length=4, patch_stride=2, num_decoder_layers=1, positional="rotary", decoding="step"
+    ),
     "inverted": InvertedConfig(**STACK),
 }
 
@@ -246,9 +249,9 @@ def test_a_pair_that_does_not_go_together_is_refused_with_the_table():
         EncoderDecoderConfig(decoding="greedy")
 
 
-@pytest.mark.parametrize("patch_length", [1, 4, 5])
-def test_a_taught_decoder_sees_targets_only_before_the_token(patch_length):
-    model = build("step", num_features=FEATURES, patch_length=patch_length, horizon=12)
+@pytest.mark.parametrize(("patch_length", "stride"), [(1, 1), (4, 4), (5, 5), (4, 2), (5, 3)])
+def test_a_taught_decoder_sees_targets_only_before_the_token(patch_length, stride):
+    model = build("step", num_features=FEATURES, patch_length=patch_length, patch_stride=stride, horizon=12)
     context, observed, features = window(horizon=12)
     target, known = targets(12)
     expected = taught(model, context, observed, features, target, known)
@@ -257,7 +260,7 @@ def test_a_taught_decoder_sees_targets_only_before_the_token(patch_length):
         changed[:, step] += 25.0
         seen[:, step] = True
         result = taught(model, context, observed, features, changed, seen)
-        after = (step // patch_length + 1) * patch_length
+        after = (step // stride + 1) * stride
         assert torch.equal(result[:, :after], expected[:, :after])
         assert after >= 12 or differs(result[:, after:], expected[:, after:])
         changed[:, step] = torch.nan
@@ -266,9 +269,11 @@ def test_a_taught_decoder_sees_targets_only_before_the_token(patch_length):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stride", [4, 2])
 @pytest.mark.parametrize("positional", POSITIONS_OF["full"])
-def test_taught_by_its_own_forecast_the_decoder_makes_it_again(kind, positional):
-    model = build("step", num_features=FEATURES, head=kind, positional=positional, scaling="standard", horizon=10)
+def test_taught_by_its_own_forecast_the_decoder_makes_it_again(kind, stride, positional):
+    changes = {"head": kind, "positional": positional, "scaling": "standard", "horizon": 10, "patch_stride": stride}
+    model = build("step", num_features=FEATURES, **changes)
     context, observed, features = window(num_variates=2, horizon=10)
     with torch.no_grad():
         raw, scale = model(context, observed, features, 10)
@@ -276,8 +281,8 @@ def test_taught_by_its_own_forecast_the_decoder_makes_it_again(kind, positional)
         again = taught(model, context, observed, features, own.float(), torch.ones_like(own, dtype=torch.bool))
     torch.testing.assert_close(again, raw, rtol=1e-3, atol=1e-3)  # the forecast is rounded to float32 in between
     moved = taught(model, context, observed, features, own.float() + 20, torch.ones_like(own, dtype=torch.bool))
-    assert differs(moved[:, 4:], raw[:, 4:])
-    assert_same(moved[:, :4], raw[:, :4])  # the first token is shown the context alone
+    assert differs(moved[:, stride:], raw[:, stride:])
+    assert_same(moved[:, :stride], raw[:, :stride])  # the first token is shown the context alone
 
 
 @pytest.mark.parametrize("kind", ["quantile", "point"])
@@ -297,6 +302,11 @@ def test_what_is_fed_back_of_counts_is_their_mean():
         raw, scale = model(context, observed, None, HORIZON)
         fed = torch.sinh(model.head.centre(raw, scale).double()) * scale.scale + scale.loc
         torch.testing.assert_close(fed, model.head.mean(raw, scale), rtol=1e-4, atol=1e-4)
+
+
+def test_the_decoder_has_as_many_layers_as_it_is_given_and_those_of_the_encoder_where_nothing_is_said():
+    assert [len(build("overlap").encoder), len(build("overlap").decoder)] == [2, 1]
+    assert [len(build("step").encoder), len(build("step").decoder)] == [2, 2]
 
 
 def test_decoding_in_parallel_needs_no_target():

@@ -94,7 +94,7 @@ class ModelConfig:
         dropout = getattr(self, "dropout", 0.0)
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout} must lie in [0, 1)")
-        for name in ("patch_length", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
+        for name in ("patch_length", "patch_stride", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
             _check_least(f"model.{name}", getattr(self, name, None), 1)
             _check_most(f"model.{name}", getattr(self, name, None), MAX_WINDOW if name == "attention_window" else MAX_STEPS)
         d_model, num_heads = getattr(self, "d_model", None), getattr(self, "num_heads", None)
@@ -108,6 +108,7 @@ class EncoderConfig(ModelConfig):
 
     name: str = "encoder"
     patch_length: int | None = None  # steps per token; 1 = a token per step
+    patch_stride: int | None = None  # steps from one token to the next; None: patch_length, so that tokens do not overlap
     d_model: int | None = None  # width of a token
     num_layers: int | None = None
     num_heads: int | None = None
@@ -120,6 +121,20 @@ class EncoderConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_width(self.d_model, self.num_heads, check_position(self.attention, self.positional))
+        if self.patch_stride and (self.patch_length is None or self.patch_stride > self.patch_length):
+            raise ValueError(
+                f"model.patch_stride={self.patch_stride} must be at most model.patch_length ({self.patch_length}), "
+                "else steps lie between the tokens"
+            )
+
+    @property
+    def stride(self) -> int:
+        """Steps from one token to the next."""
+        return self.patch_stride or self.patch_length or 1
+
+    def num_tokens(self, context_length: int, horizon: int) -> tuple[int, int]:
+        """Tokens of the context and of the future."""
+        return -(-context_length // self.stride), -(-horizon // self.stride)
 
 
 def check_position(attention: str, positional: str) -> str:
@@ -182,13 +197,16 @@ DECODINGS = ("parallel", "step")
 
 @dataclass
 class EncoderDecoderConfig(EncoderConfig):
-    """The original Transformer (Vaswani et al. 2017): `attention` is the encoder's, `num_layers` holds for each stack."""
+    """The original Transformer (Vaswani et al. 2017): `attention` and `num_layers` are the encoder's."""
 
     name: str = "encoder_decoder"
+    num_decoder_layers: int | None = None  # None: as many as the encoder has
     decoding: str = "parallel"  # parallel: all steps at once | step: token by token, each median fed back
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_least("model.num_decoder_layers", self.num_decoder_layers, 1)
+        _check_most("model.num_decoder_layers", self.num_decoder_layers, MAX_STEPS)
         check_choice("model.decoding", self.decoding, DECODINGS)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn.config import SPARSITY, ModelConfig, check_position
+from tsattn.config import SPARSITY, EncoderConfig, ModelConfig, check_position
 from tsattn.data.findings import Finding
 
 MIN_TRAIN_WINDOWS = 30  # fewer than this and no network is trained
@@ -93,11 +93,11 @@ def complete_model(
 def idle_attention(model: ModelConfig, context_length: int, horizon: int) -> list[Finding]:
     """A warning where the window is so short that a cheaper kind of attention does the same as `full`."""
     given = vars(model)
-    kind, patch = given.get("attention"), given.get("patch_length") or 1
-    num_tokens = math.ceil(context_length / patch) + math.ceil(horizon / patch)
+    kind = given.get("attention")
+    num_tokens = sum(model.num_tokens(context_length, horizon)) if isinstance(model, EncoderConfig) else 0
     if kind == "local" and given["attention_window"] >= num_tokens:
         reason = f"a block of {given['attention_window']} tokens holds all {num_tokens}"
-    elif kind == "prob_sparse" and "patch_length" in given and SPARSITY * math.ceil(math.log(max(num_tokens, 2))) >= num_tokens:
+    elif kind == "prob_sparse" and num_tokens and SPARSITY * math.ceil(math.log(max(num_tokens, 2))) >= num_tokens:
         reason = f"with {num_tokens} tokens every query attends"
     else:
         return []

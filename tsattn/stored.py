@@ -228,7 +228,7 @@ def _check_pairs(settings: Settings) -> None:
     model: Any = settings.model
     if getattr(model, "patch_length", None) is None or getattr(model, "num_heads", None) is None:
         return
-    past, future = (math.ceil(steps / model.patch_length) for steps in (settings.context_length, settings.horizon))
+    past, future = model.num_tokens(settings.context_length, settings.horizon)
     over_all = model.attention in ("full", "causal", "additive")
     pairs, held = (past + future) ** 2 * model.num_heads * over_all, past * future * model.num_heads
     if over_all and model.attention == "additive":

@@ -2,6 +2,7 @@
 
 Each window is scaled by its own context, cut into patches of P steps (P = 1: a token per step), and the encoder reads these
 context tokens together with ceil(H / P) future tokens: a learned mask embedding plus what is known of the future (calendar).
+With a stride of less than P steps the patches overlap, and each future token stands for so many steps.
 A head maps each future token to its steps. Positions count from the first future step and missing or padded steps are
 masked, so the same weights serve any context length.
 
@@ -11,7 +12,6 @@ Letters: B batch, L context, H horizon, V variates, C features, N tokens, P patc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -53,6 +53,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         d_model, patch_length, num_heads, d_ff = config.d_model, config.patch_length, config.num_heads, config.d_ff
+        num_context, num_future = config.num_tokens(context_length, horizon)
         if not (d_model and patch_length and config.num_layers and num_heads and d_ff) or config.positional == "auto":
             raise ValueError("the sizes of the encoder must be decided before it is built: see tsattn.sizing.complete_model")
         self.config = config
@@ -60,8 +61,8 @@ class Encoder(nn.Module):
             config.positional,
             d_model=d_model,
             num_heads=num_heads,
-            num_context=math.ceil(context_length / patch_length),
-            num_future=math.ceil(horizon / patch_length),
+            num_context=num_context,
+            num_future=num_future,
         )
         self.embedding = TokenEmbedding(d_model, patch_length, num_features=num_features, position=position)
         self.blocks = nn.ModuleList(
@@ -70,9 +71,9 @@ class Encoder(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model)
         self.head: Head = make_head(
-            config.head, d_model=d_model, patch_length=patch_length, levels=levels, point_loss=config.point_loss
+            config.head, d_model=d_model, patch_length=config.stride, levels=levels, point_loss=config.point_loss
         )
-        self.copy = CopyAttention(d_model, num_heads, patch_length)
+        self.copy = CopyAttention(d_model, num_heads, config.stride)
 
     def forward(
         self,
@@ -82,7 +83,10 @@ class Encoder(nn.Module):
         num_future: int,
     ) -> tuple[Float[Tensor, "B H V R"], Scale]:
         """Raw outputs of the head for `num_future` steps, and the scale that leads back to the units of the series."""
-        patches = to_patches(context, observed, scaling=self.config.scaling, patch_length=self.config.patch_length or 1)
+        config = self.config
+        patches = to_patches(
+            context, observed, scaling=config.scaling, patch_length=config.patch_length or 1, stride=config.stride
+        )
         x, valid, position = self.embedding(patches, features, num_future)
         for block in self.blocks:
             x = block(x, valid, position)

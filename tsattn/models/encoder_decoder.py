@@ -12,7 +12,6 @@ R raw outputs per step.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -51,22 +50,27 @@ class EncoderDecoder(nn.Module):
         d_model, patch_length, num_heads, d_ff = config.d_model, config.patch_length, config.num_heads, config.d_ff
         if not (d_model and patch_length and config.num_layers and num_heads and d_ff) or config.positional == "auto":
             raise ValueError("the sizes of the model must be decided before it is built: see tsattn.sizing.complete_model")
-        self.scaling, self.patch_length, self.decoding = config.scaling, patch_length, config.decoding
+        self.scaling, self.patch_length, self.stride = config.scaling, patch_length, config.stride
+        self.decoding = config.decoding
+        num_context, num_future = config.num_tokens(context_length, horizon)
         position = PositionCode(
             config.positional,
             d_model=d_model,
             num_heads=num_heads,
-            num_context=math.ceil(context_length / patch_length),
-            num_future=math.ceil(horizon / patch_length),
+            num_context=num_context,
+            num_future=num_future,
         )
         self.embedding = TokenEmbedding(d_model, patch_length, num_features=num_features, position=position)
-        kind, layers = {"kind": config.attention, "window": config.attention_window}, range(config.num_layers)
-        self.encoder = nn.ModuleList(EncoderBlock(d_model, num_heads, d_ff, config.dropout, **kind) for _ in layers)
+        kind = {"kind": config.attention, "window": config.attention_window}
+        self.encoder = nn.ModuleList(
+            EncoderBlock(d_model, num_heads, d_ff, config.dropout, **kind) for _ in range(config.num_layers)
+        )
         self.norm_memory = nn.LayerNorm(d_model)
-        self.decoder = nn.ModuleList(DecoderBlock(d_model, num_heads, d_ff, config.dropout) for _ in layers)
+        num_layers = config.num_decoder_layers or config.num_layers
+        self.decoder = nn.ModuleList(DecoderBlock(d_model, num_heads, d_ff, config.dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model)
         self.head: Head = make_head(
-            config.head, d_model=d_model, patch_length=patch_length, levels=levels, point_loss=config.point_loss
+            config.head, d_model=d_model, patch_length=config.stride, levels=levels, point_loss=config.point_loss
         )
 
     def forward(
@@ -99,12 +103,10 @@ class EncoderDecoder(nn.Module):
         encoded = self.encode(context, observed, features, num_future)
         scale = encoded.patches.scale
         parts = (torch.where(target_observed, to_scaled(target, scale), 0.0), target_observed)
-        right = -num_future % self.patch_length
-        parts = (F.pad(part, (0, 0, 0, right)) for part in parts)
-        z, seen = (rearrange(part, "b (n p) v -> (b v) n p", p=self.patch_length) for part in parts)
-        before = torch.cat([encoded.patches.z[:, -1:], z[:, :-1]], dim=1)
-        before_seen = torch.cat([encoded.patches.seen[:, -1:], seen[:, :-1]], dim=1)
-        return self.decode(encoded, encoded.future + self.held(before, before_seen))[:, :num_future], scale
+        z, seen = (rearrange(F.pad(part, (0, 0, 0, -num_future % self.stride)), "b t v -> (b v) t") for part in parts)
+        z, seen = torch.cat([encoded.patches.z[:, -1], z], dim=1), torch.cat([encoded.patches.seen[:, -1], seen], dim=1)
+        shown = self.held(z, seen)[:, : encoded.future.shape[1]]
+        return self.decode(encoded, encoded.future + shown)[:, :num_future], scale
 
     def encode(
         self,
@@ -114,7 +116,7 @@ class EncoderDecoder(nn.Module):
         num_future: int,
     ) -> Encoded:
         """The context through the encoder, and the tokens of the future."""
-        patches = to_patches(context, observed, scaling=self.scaling, patch_length=self.patch_length)
+        patches = to_patches(context, observed, scaling=self.scaling, patch_length=self.patch_length, stride=self.stride)
         x, valid, position = self.embedding(patches, features, num_future)
         num_context = patches.z.shape[1]
         memory, valid = x[:, :num_context], valid[:, :num_context]
@@ -122,8 +124,9 @@ class EncoderDecoder(nn.Module):
             memory = block(memory, valid, position.first(num_context))
         return Encoded(self.norm_memory(memory), valid, x[:, num_context:], position, patches)
 
-    def held(self, z: Float[Tensor, "BV F P"], seen: Bool[Tensor, "BV F P"]) -> Float[Tensor, "BV F D"]:
-        """The embedding of patches in scaled units, the same as that of the context."""
+    def held(self, z: Float[Tensor, "BV T"], seen: Bool[Tensor, "BV T"]) -> Float[Tensor, "BV F D"]:
+        """The embedding of the patches of these steps in scaled units, the same as that of the context."""
+        z, seen = (part.unfold(1, self.patch_length, self.stride) for part in (z, seen))
         return self.embedding.values(torch.cat([z, seen.to(z.dtype)], dim=-1))
 
     def decode(self, encoded: Encoded, x: Float[Tensor, "BV F D"]) -> Float[Tensor, "B FP V R"]:
@@ -141,12 +144,11 @@ class EncoderDecoder(nn.Module):
 
         Cost: the decoder runs once per token, over all tokens so far.
         """
-        z, seen = encoded.patches.z[:, -1:], encoded.patches.seen[:, -1:]
+        z, seen = encoded.patches.z[:, -1], encoded.patches.seen[:, -1]
         raw = []
         for num in range(1, encoded.future.shape[1] + 1):
             tokens = encoded.future[:, :num] + self.held(z, seen)
-            raw.append(self.decode(encoded, tokens)[:, -self.patch_length :])
-            made = self.head.centre(raw[-1], encoded.patches.scale)
-            z = torch.cat([z, rearrange(made, "b p v -> (b v) 1 p")], dim=1)
-            seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+            raw.append(self.decode(encoded, tokens)[:, -self.stride :])
+            made = rearrange(self.head.centre(raw[-1], encoded.patches.scale), "b p v -> (b v) p")
+            z, seen = torch.cat([z, made], dim=1), torch.cat([seen, torch.ones_like(made, dtype=torch.bool)], dim=1)
         return torch.cat(raw, dim=1)

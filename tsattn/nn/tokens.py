@@ -1,7 +1,8 @@
 """From a window to tokens and from tokens to a forecast: what every architecture of patches shares.
 
+A token stands for as many steps as lie between it and the next; it sees P of them, the last ones of which are its own.
 Letters: B batch, L context, H horizon, V variates, C features, P patch length, D width, R raw outputs per step; N tokens of the
-context, F of the future, NF of both. Variates are rows of a batch from here on: BV.
+context, F of the future, NF of both; T steps. Variates are rows of a batch from here on: BV.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from tsattn.nn.copying import CopyAttention
@@ -27,6 +28,7 @@ class Patches(NamedTuple):
     z: Float[Tensor, "BV N P"]  # 0 where missing
     seen: Bool[Tensor, "BV N P"]  # what was observed
     last: Float[Tensor, " BV"]  # the last observed value
+    stride: int  # steps from one patch to the next, P at most
     scale: Scale  # leads back to the units of the series
 
 
@@ -38,33 +40,58 @@ class Tokens(NamedTuple):
     position: Position
 
 
-def to_patches(context: Float[Tensor, "B L V"], observed: Bool[Tensor, "B L V"], *, scaling: str, patch_length: int) -> Patches:
-    """The context scaled by its own statistics and cut into patches of `patch_length` steps."""
+def to_patches(
+    context: Float[Tensor, "B L V"],
+    observed: Bool[Tensor, "B L V"],
+    *,
+    scaling: str,
+    patch_length: int,
+    stride: int | None = None,
+) -> Patches:
+    """The context scaled by its own statistics and cut into patches of `patch_length` steps, one every `stride` of them.
+
+    The last one ends with the context; each step is among the last `stride` of a patch. Without a `stride` they lie side by
+    side.
+    """
+    stride = stride or patch_length
     scale = fit_scale(scaling, context, observed)
     scaled = to_scaled(context, scale)
-    left = -context.shape[1] % patch_length
-    z, seen = (F.pad(part, (0, 0, left, 0)) for part in (torch.where(observed, scaled, 0.0), observed))
-    z, seen = (rearrange(part, "b (n p) v -> (b v) n p", p=patch_length) for part in (z, seen))
-    return Patches(z, seen, rearrange(last_observed(scaled, observed), "b 1 v -> (b v)"), scale)
+    left = patch_length - stride + -context.shape[1] % stride
+    parts = (F.pad(part, (0, 0, left, 0)) for part in (torch.where(observed, scaled, 0.0), observed))
+    z, seen = (rearrange(part, "b t v -> (b v) t").unfold(1, patch_length, stride) for part in parts)
+    return Patches(z, seen, rearrange(last_observed(scaled, observed), "b 1 v -> (b v)"), stride, scale)
 
 
-def by_token(features: Float[Tensor, "B LH C"], seen: Bool[Tensor, "BV N P"], num_future: int) -> Float[Tensor, "BV NF P C"]:
-    """Features of each step of each token, for every variate; 0 for steps before the context and after the horizon."""
-    patch = seen.shape[2]
-    left = seen.shape[1] * patch + num_future - features.shape[1]
-    known = F.pad(features, (0, 0, left, -num_future % patch))
-    return repeat(known, "b (n p) c -> (b v) n p c", p=patch, v=len(seen) // len(features))
+def timeline(patches: Shaped[Tensor, "BV N P"], stride: int) -> Shaped[Tensor, "BV T"]:
+    """What patches were cut from: the steps of the first, then the last `stride` of every other."""
+    first = patches.shape[2] - stride
+    return torch.cat([patches[:, 0, :first], rearrange(patches[:, :, first:], "b n s -> b (n s)")], dim=1)
 
 
-def elapsed_time(time: Float[Tensor, "B LH"], seen: Bool[Tensor, "BV N P"], num_future: int) -> Float[Tensor, "BV NF"]:
-    """Mean time of the observed steps of each context token and of the steps of each future token, since the first future step.
+def by_token(
+    features: Float[Tensor, "B LH C"], seen: Bool[Tensor, "BV N P"], num_future: int, stride: int
+) -> Float[Tensor, "BV NF P C"]:
+    """Features of each step of each token, for every variate; 0 for steps before the context and after the horizon.
+
+    Future tokens are cut as those of the context are, each ending `stride` steps after the one before.
+    """
+    num_context, patch = seen.shape[1:]
+    left = (num_context - 1) * stride + patch + num_future - features.shape[1]
+    known = F.pad(features, (0, 0, left, -num_future % stride)).unfold(1, patch, stride)
+    return repeat(known, "b n c p -> (b v) n p c", v=len(seen) // len(features))
+
+
+def elapsed_time(
+    time: Float[Tensor, "B LH"], seen: Bool[Tensor, "BV N P"], num_future: int, stride: int
+) -> Float[Tensor, "BV NF"]:
+    """Mean time of the steps of each token that are observed or of the future, since the first future step.
 
     A token without such a step gets 0; it is hidden from attention.
     """
-    since = by_token((time - time[:, -num_future, None])[..., None], seen, num_future)[..., 0]
-    num_future_tokens, patch = since.shape[1] - seen.shape[1], seen.shape[2]
-    future = torch.arange(num_future_tokens * patch, device=seen.device) < num_future
-    counted = torch.cat([seen, repeat(future, "(f p) -> b f p", b=len(seen), p=patch)], dim=1)
+    since = by_token((time - time[:, -num_future, None])[..., None], seen, num_future, stride)[..., 0]
+    future = torch.arange(num_future + -num_future % stride, device=seen.device) < num_future
+    steps = torch.cat([timeline(seen, stride), repeat(future, "f -> b f", b=len(seen))], dim=1)
+    counted = steps.unfold(1, seen.shape[2], stride)
     return torch.where(counted, since, 0.0).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
@@ -78,7 +105,7 @@ def check_sizes(model: str, length: int, context_length: int, num_future: int, h
 
 class TokenEmbedding(nn.Module):
     """Tokens of width D: a map of the values of a patch and of which were observed, or one learned vector for every future
-    patch (Devlin et al. 2019), plus a map of the features of its steps, plus the position code.
+    token (Devlin et al. 2019), plus a map of the features of its steps, plus the position code.
 
     With positional=calendar the first feature is the time of each step, counted in steps from anywhere, and only the others
     are mapped: series with irregular or absent rows.
@@ -101,17 +128,18 @@ class TokenEmbedding(nn.Module):
         z, seen = patches.z, patches.seen
         if self.num_features and features is None:
             raise ValueError("this model was trained with calendar features and needs them")
-        num_future_tokens = math.ceil(num_future / z.shape[2])
+        stride = patches.stride
+        num_future_tokens = math.ceil(num_future / stride)
         past = self.values(torch.cat([z, seen.to(z.dtype)], dim=-1))
         x = torch.cat([past, self.future.expand(len(past), num_future_tokens, -1).to(past.dtype)], dim=1)
         elapsed = None
         if self.calendar and features is not None:
-            elapsed = elapsed_time(features[..., 0], seen, num_future).to(z.dtype)  # the difference, not the float64 times
+            elapsed = elapsed_time(features[..., 0], seen, num_future, stride).to(z.dtype)  # a difference of float64 times
             features = features[..., 1:].to(z.dtype)
         if self.features is not None and features is not None:
-            begun = rearrange(rearrange(seen, "b n p -> b (n p)").cumsum(1) > 0, "b (n p) -> b n p 1", p=z.shape[2])
-            begun = F.pad(begun, (0, 0, 0, 0, 0, num_future_tokens), value=True)
-            x = x + self.features(rearrange(by_token(features, seen, num_future) * begun, "b n p c -> b n (p c)"))
+            begun = F.pad(timeline(seen, stride).cumsum(1) > 0, (0, num_future_tokens * stride), value=True)
+            begun = begun.unfold(1, z.shape[2], stride)[..., None]
+            x = x + self.features(rearrange(by_token(features, seen, num_future, stride) * begun, "b n p c -> b n (p c)"))
         x, position = self.position(x, num_future_tokens, elapsed)
         return Tokens(x, F.pad(seen.any(-1), (0, num_future_tokens), value=True), position)
 
@@ -124,7 +152,8 @@ def read_future(
     with torch.autocast(x.device.type, enabled=False):  # what is forecast is not rounded to half precision
         x = x.float()
         raw = head(rearrange(x[:, patches.z.shape[1] :], "(b v) n d -> b v n d", v=num_variates))
-        copied = copy(x, patches.z, patches.seen, patches.last, position.angles)
+        own = slice(patches.z.shape[2] - patches.stride, None)  # the steps that no patch before holds
+        copied = copy(x, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
         copied = rearrange(copied, "(b v) n p -> b (n p) v 1", v=num_variates)
         before, location, after = raw.tensor_split((head.location, head.location + 1), dim=-1)
         return torch.cat([before, location + copied, after], dim=-1)
