@@ -16,6 +16,7 @@ from tsattn.nn.attention import (
     attention_with_weights,
     causal,
     causal_mask,
+    faster_written_out,
     full,
     local_mask,
     padding_mask,
@@ -134,6 +135,49 @@ def test_both_paths_add_the_same_bias_to_the_scores(case):
     expected, weights = attention_with_weights(q, k, v, mask, bias)
     torch.testing.assert_close(attention(q, k, v, mask, bias), expected, rtol=1e-12, atol=1e-12)
     assert not torch.allclose(weights, attention_with_weights(q, k, v, mask)[1])
+
+
+@pytest.mark.parametrize("num_keys", [1, TOKENS])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_the_fused_kernel_in_float32(
+    padded, biased, num_keys, monkeypatch
+):
+    heads = random_heads(seed=4, num_keys=num_keys)
+    mask = padding_mask(torch.tensor(VALID)[:, -num_keys:]) if padded else None
+    bias = expand_bias(random_bias(), TOKENS, num_keys).float() if biased else None
+    calls, plain = [], torch.nn.functional.scaled_dot_product_attention
+    spied = lambda *parts, **options: calls.append(1) or plain(*parts, **options)  # noqa: E731
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+
+    def outcome(dtype):
+        q, k, v = (part.to(dtype).requires_grad_() for part in heads)
+        z = attention(q, k, v, mask, bias)
+        (z.float() * torch.linspace(-1, 1, z.numel()).reshape(z.shape)).sum().backward()
+        return [z.float(), *(part.grad.float() for part in (q, k, v))]
+
+    found = outcome(torch.bfloat16)
+    assert not calls
+    expected = outcome(torch.float32)
+    assert calls == [1]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_keys", "dtype", "expected"),
+    [
+        ((2, 3, 80, 4), 80, torch.float32, False),
+        ((2, 3, 80, 4), 80, torch.float64, False),
+        ((2, 3, 300, 4), 300, torch.bfloat16, True),
+        ((4096, 8, 32, 4), 32, torch.bfloat16, True),
+        ((4096, 8, 32, 4), 33, torch.bfloat16, False),  # more pairs than are held
+    ],
+)
+def test_on_a_cpu_attention_in_half_precision_is_written_out_while_the_pairs_are_few(shape, num_keys, dtype, expected):
+    q, k = torch.empty(1, dtype=dtype).expand(shape), torch.empty(1, dtype=dtype).expand(*shape[:2], num_keys, shape[3])
+    assert faster_written_out(q, k) is expected
+    assert not faster_written_out(torch.empty(shape, dtype=dtype, device="meta"), k)  # not on a CPU
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
