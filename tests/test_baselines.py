@@ -270,10 +270,12 @@ def test_an_empty_panel_gives_empty_tables(name):
 # ------------------------------------------------------------------ properties
 
 
+@pytest.mark.parametrize("rows", [4, 10, 200])  # pieces of a series, a series, several series
 @pytest.mark.parametrize("name", BASELINES)
-def test_parts_of_the_panel_do_not_matter(name, ragged, monkeypatch):
+def test_parts_of_the_panel_do_not_matter(name, rows, ragged, monkeypatch):
     whole = forecast(name, *panel(*ragged), horizon=4, season_length=3, levels=LEVELS)
     monkeypatch.setattr("tsattn.baselines.MAX_CELLS", 50)
+    monkeypatch.setattr("tsattn.history.ROWS", rows)
     parts = forecast(name, *panel(*ragged), horizon=4, season_length=3, levels=LEVELS)
     np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(parts.quantiles, whole.quantiles, rtol=1e-12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,22 +54,45 @@ def test_a_straight_line_is_answered_by_drift_with_errors_known_by_hand():
 
 def test_each_window_is_forecast_from_the_rows_before_it_and_from_no_other(monkeypatch):
     panel = panel_of([float(t) for t in range(100)], [float(-t) for t in range(5)], [float(t) for t in range(30)])
-    seen = []
+    seen, plain = [], ladder.forecast_from
 
-    def recorded(fitted, history, horizon, rung):
+    def recorded(rung, history, **options):
         if rung == "last_value":
-            ends = history.indptr[1:] - 1
-            seen.append({name: int(history.values[end, 0]) for name, end in zip(history.ids, ends, strict=True)})
-        return Prediction(np.zeros((len(history.ids), horizon)), np.zeros((len(history.ids), horizon, 3)))
+            seen.append(history.last_value.tolist())
+        answer = plain(rung, history, **options)
+        return answer._replace(mean=0 * answer.mean, quantiles=0 * answer.quantiles)
 
-    monkeypatch.setattr(ladder, "predict", recorded)
+    monkeypatch.setattr(ladder, "forecast_from", recorded)
     found = verdict_of(panel, horizon=5)
     # a typical series of the long ones has 65 rows: 65 // 5 // 5 = 2, so 3 windows, 15 rows before the end of all; 5 rows: none
-    assert seen == [{"s0": 84, "s2": 14}, {"s0": 89, "s2": 19}, {"s0": 94, "s2": 24}]
+    np.testing.assert_array_equal(seen, [[[84, 89, 94], [NAN] * 3, [14, 19, 24]]])
     assert found.num_windows == 6
     # the errors are those of a forecast of 0, in units of a step of 1: the mean of the values themselves
     expected = [np.mean(range(first, first + 5)) for first in (85, 15, 90, 20, 95, 25)]
     assert found.mase["last_value"] == pytest.approx(np.mean(expected))
+
+
+def test_the_network_is_shown_its_context_alone_and_a_naive_rung_stands_in_where_that_is_empty(monkeypatch):
+    silent = [*range(30), *[NAN] * 6, 36.0, 37.0, 38.0, 39.0]
+    panel = panel_of([float(t) for t in range(40)], [float(t) for t in silent])
+    seen = []
+
+    def recorded(fitted, panel, horizon, rung):
+        seen.append([part.tolist() for part in np.split(panel.values[:, 0], panel.indptr[1:-1])])
+        quantiles = np.full((len(panel.ids), horizon, 3), 50.0)
+        return Prediction(quantiles[..., 1], quantiles)
+
+    monkeypatch.setattr(ladder, "predict", recorded)
+    draft = dataclasses.replace(draft_of(panel), network=object())
+    windows = ladder.score_windows(draft, panel, split_parts(panel.lengths, 2))
+    rows = [[float(t) for t in range(cut - 4, cut)] for cut in (32, 34, 36, 38)]
+    late = [[28.0, 29.0, NAN, NAN], [NAN] * 4, [NAN] * 4, [NAN, NAN, 36.0, 37.0]]
+    np.testing.assert_array_equal(seen, [list(pair) for pair in zip(rows, late, strict=True)])
+    expected = [50 - np.mean([cut, cut + 1]) for cut in (32, 34, 36, 38)]  # in units of a step of 1
+    first, second = (windows.errors["network"][windows.series == s] for s in (0, 1))
+    np.testing.assert_allclose(first, expected)
+    np.testing.assert_allclose(second[[2, 3]], [7.5, expected[3]])  # 36 and 37 after a last value of 29
+    assert np.isnan(second[[0, 1]]).all()  # their values are missing
 
 
 def test_rows_of_the_verdict_part_do_not_change_the_unit_of_error():
@@ -125,11 +150,6 @@ def test_targets_are_the_values_from_the_cut_on_and_nan_beyond_the_end():
     np.testing.assert_array_equal(found, [[1, 2, NAN], [5, NAN, 6], [NAN, NAN, NAN]])
 
 
-def test_a_series_has_been_seen_when_it_holds_any_value():
-    panel = panel_of([NAN, NAN], [], [NAN, 1.0], [2.0], [NAN])
-    assert ladder.seen_anything(panel).tolist() == [False, False, True, True, False]
-
-
 @pytest.mark.parametrize(
     ("values", "season", "unit"),
     [
@@ -145,7 +165,7 @@ def test_a_series_has_been_seen_when_it_holds_any_value():
 )
 def test_the_unit_of_error_is_the_seasonal_naive_one_or_what_stands_in_for_it(values, season, unit):
     panel = panel_of(values)
-    assert ladder.seasonal_scales(panel, draft_of(panel, season_length=season).schema).tolist() == pytest.approx([unit])
+    assert ladder.units_of_error(panel, panel.lengths, season).tolist() == pytest.approx([unit])
 
 
 def test_a_series_that_begins_within_the_verdict_part_is_measured_by_its_own_rows():

@@ -1,10 +1,10 @@
 """Forecasts without a network: the least any model has to beat, and the answer when there is too little to learn from.
 
-All series are forecast at once: a ragged panel is laid into matrices [S, L] with the last row of every series in the last
-column and NaN on the left, and each baseline is a few array operations on such a matrix. NaN is a missing value and stays one.
+Each baseline is a few array operations on a `History`: the sums and last values of many series before many cuts. NaN is a
+missing value and stays one.
 
-Letters: S series, L columns of history, H steps, Q quantile levels, m season length, h = 1 .. H the step. Formulas are those
-of Hyndman & Athanasopoulos, Forecasting: principles and practice, 3rd edition (FPP3), sections 5.2, 5.5, 8.1 and 8.7.
+Letters: S series, K cuts of each, H steps, Q quantile levels, m season length, h = 1 .. H the step. Formulas are those of
+Hyndman & Athanasopoulos, Forecasting: principles and practice, 3rd edition (FPP3), sections 5.2, 5.5, 8.1 and 8.7.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit  # before there are data: with little address space left its loading may never end
 
-MAX_CELLS = 2_000_000  # size of one padded matrix; longer panels are done in parts
+from tsattn.history import History, blocks, look_back
+
+MAX_CELLS = 500_000  # of the last rows of many histories, laid side by side
 SMOOTHING = np.array([0.05, 0.1, 0.2, 0.3, 0.5, 0.8])  # constants the damped mean chooses from
 SMOOTHING_ROWS = 1000  # rows it reads: beyond them the weight is below 0.95^1000 = 5e-23
-MIN_WINDOW = 8  # values in a window mean, rounded up to whole seasons
 
 
 class BaselineForecast(NamedTuple):
@@ -31,10 +32,10 @@ class BaselineForecast(NamedTuple):
 class Path(NamedTuple):
     """What a baseline says: the standard deviation at each step is sqrt(squares / freedom) x widening."""
 
-    mean: np.ndarray  # [S, H]
-    widening: np.ndarray  # [S, H]
-    squares: np.ndarray  # [S], sum of the squared in-sample residuals
-    freedom: np.ndarray  # [S], number of residuals minus number of fitted parameters
+    mean: np.ndarray  # [S, K, H]
+    widening: np.ndarray  # [S, K, H]
+    squares: np.ndarray  # [S, K], sum of the squared in-sample residuals
+    freedom: np.ndarray  # [S, K], number of residuals minus number of fitted parameters
 
 
 def forecast(
@@ -69,10 +70,22 @@ def forecast(
         raise ValueError(f"levels={list(levels)} must lie between 0 and 1, both excluded")
     num_series = len(indptr) - 1
     mean, quantiles = np.empty((num_series, horizon)), np.empty((num_series, horizon, len(levels_array)))
-    for rows, history in _matrices(values, indptr):
-        path = BASELINES[name](history, horizon=horizon, season_length=season_length)
-        mean[rows] = path.mean
-        quantiles[rows] = path.mean[..., None] + path.widening[..., None] * _spread(history, path, levels_array)[:, None, :]
+    for part in blocks(np.diff(indptr)):
+        begin, cuts = indptr[:-1][part], np.diff(indptr)[part, None]
+        history = look_back(values, begin, cuts, season_length=season_length, horizon=horizon)
+        each = forecast_from(name, history, horizon=horizon, levels=levels, integer=integer)
+        mean[part], quantiles[part] = each.mean[:, 0], each.quantiles[:, 0]
+    return BaselineForecast(mean, quantiles)
+
+
+def forecast_from(
+    name: str, history: History, *, horizon: int, levels: Sequence[float], integer: bool = False
+) -> BaselineForecast:
+    """The same from each cut of a history: mean [S, K, H] and quantiles [S, K, H, Q]."""
+    levels_array = np.asarray(levels, dtype=np.float64)
+    path = BASELINES[name](history, horizon)
+    mean = path.mean
+    quantiles = mean[..., None] + path.widening[..., None] * _spread(history, path, levels_array)[..., None, :]
     if integer:
         mean, quantiles = np.maximum(mean, 0.0), _whole_numbers(quantiles, levels_array)
     return BaselineForecast(mean, quantiles)
@@ -81,56 +94,43 @@ def forecast(
 # ---------------------------------------------------------------------------------------------- the baselines
 
 
-def last_value(history: np.ndarray, *, horizon: int, season_length: int) -> Path:
+def last_value(history: History, horizon: int) -> Path:
     """y_T at every step; sigma sqrt(h), residuals y_t - y_(t-1) (FPP3 5.2 and table 5.2, naive method).
 
     Over a gap of g rows the step counts are added: the difference of two known values is divided by sqrt(g), and with g rows
     missing at the end the first step is step g + 1.
     """
-    last, since = _last_known(history)
-    squares, count = _step_residuals(history)
-    return Path(np.repeat(last[:, None], horizon, axis=1), np.sqrt(_steps(since, horizon)), squares, count)
+    return Path(
+        _flat(history.last_value, horizon), np.sqrt(_steps(history, horizon)), history.steps.squares, history.steps.count
+    )
 
 
-def seasonal_naive(history: np.ndarray, *, horizon: int, season_length: int) -> Path:
+def seasonal_naive(history: History, horizon: int) -> Path:
     """The latest known value of the same season position; sigma sqrt(k), k seasons after it (FPP3 table 5.2).
 
     With nothing missing k = floor((h - 1) / m) + 1. It is the last value method on each of the m positions by itself, gaps
     included. A position that was never seen takes the last value, with the widening of that.
     """
-    num_series, length = history.shape
-    missing_rows = -length % season_length
-    whole = np.pad(history, ((0, 0), (missing_rows, 0)), constant_values=np.nan)
-    by_position = whole.reshape(num_series, -1, season_length).swapaxes(1, 2).reshape(num_series * season_length, -1)
-    per_position = last_value(by_position, horizon=-(-horizon // season_length), season_length=1)
-
-    def in_time_order(values: np.ndarray) -> np.ndarray:
-        return values.reshape(num_series, season_length, -1).swapaxes(1, 2).reshape(num_series, -1)[:, :horizon]
-
-    mean, widening = in_time_order(per_position.mean), in_time_order(per_position.widening)
-    plain = last_value(history, horizon=horizon, season_length=1)
-    seen = ~np.isnan(mean)
-    squares, count = (sums.reshape(num_series, season_length).sum(axis=1) for sums in per_position[2:])
+    season, step = np.divmod(np.arange(horizon), history.season_length)
+    mean, widening = history.seasonal[..., step], np.sqrt(history.ago[..., step] + season)
+    plain, seen = last_value(history, horizon), ~np.isnan(mean)
+    squares, count = history.seasons.squares, history.seasons.count
     return Path(np.where(seen, mean, plain.mean), np.where(seen, widening, plain.widening), squares, count)
 
 
-def drift(history: np.ndarray, *, horizon: int, season_length: int) -> Path:
+def drift(history: History, horizon: int) -> Path:
     """y_T + h c with c = (y_T - y_1) / (T - 1); sigma sqrt(h (1 + h / (T - 1))), one parameter (FPP3 table 5.2).
 
     y_1 and y_T are the first and last known value, T - 1 the rows between them. One known value: c = 0.
     """
-    known = ~np.isnan(history)
-    first_column, any_known = known.argmax(axis=1), known.any(axis=1)
-    last, since = _last_known(history)
-    span = np.maximum(history.shape[1] - 1 - since - first_column, 1)
-    first = history[np.arange(len(history)), first_column]
-    slope = np.where(any_known, (last - first) / span, 0.0)
-    squares, count = _step_residuals(history, slope)
-    steps = _steps(since, horizon)
-    return Path(last[:, None] + slope[:, None] * steps, np.sqrt(steps * (1 + steps / span[:, None])), squares, count - 1)
+    span = np.maximum(history.last - history.first, 1)[..., None]
+    slope = (history.last_value - history.first_value)[..., None] / span
+    steps = _steps(history, horizon)
+    widening = np.sqrt(steps * (1 + steps / span))
+    return Path(history.last_value[..., None] + slope * steps, widening, history.sloped, history.steps.count - 1)
 
 
-def damped_mean(history: np.ndarray, *, horizon: int, season_length: int) -> Path:
+def damped_mean(history: History, horizon: int) -> Path:
     """A mean in which old values are damped: simple exponential smoothing, sigma sqrt(1 + (h - 1) a^2) (FPP3 8.1, 8.7).
 
     level_t = sum_j (1 - a)^j y_(t-j) / sum_j (1 - a)^j over the known values, j in rows; divided by the weights, so that no
@@ -139,39 +139,22 @@ def damped_mean(history: np.ndarray, *, horizon: int, season_length: int) -> Pat
     The first errors are those of means of few values: from five points the interval is wider than need be. A series without
     a value in the last `SMOOTHING_ROWS` rows has its last value.
     """
-    last, since = _last_known(history)
-    history = history[:, -SMOOTHING_ROWS:]
-    kept = 1 - SMOOTHING[:, None]
-    level, weight, squares = (np.zeros((len(SMOOTHING), len(history))) for _ in range(3))
-    num_known = np.zeros(len(history))
-    for column in np.ascontiguousarray(history.T):
-        known = ~np.isnan(column)
-        error = np.where(known, column - level, 0.0)
-        squares += np.where(num_known > 0, error**2, 0.0)
-        weight = weight * kept + known
-        level += np.divide(error, weight, out=np.zeros_like(error), where=known)
-        num_known += known
-    best, every = squares.argmin(axis=0), np.arange(len(history))
-    level = np.where(num_known > 0, level[best, every], last)
-    widening = np.sqrt(1 + (_steps(since, horizon) - 1) * SMOOTHING[best][:, None] ** 2)
-    return Path(np.repeat(level[:, None], horizon, axis=1), widening, squares[best, every], num_known - 2)
+    level, constant, squares, count = (np.empty(history.cuts.size) for _ in range(4))
+    for members, rows in _matrices(history):
+        level[members], constant[members], squares[members], count[members] = _smoothed(rows)
+    level, constant, squares, count = (part.reshape(history.cuts.shape) for part in (level, constant, squares, count))
+    level = np.where(count > 0, level, history.last_value)
+    widening = np.sqrt(1 + (_steps(history, horizon) - 1) * constant[..., None] ** 2)
+    return Path(_flat(level, horizon), widening, squares, count - 2)
 
 
-def window_mean(history: np.ndarray, *, horizon: int, season_length: int) -> Path:
+def window_mean(history: History, horizon: int) -> Path:
     """The mean of the last n known values; sigma sqrt(1 + 1 / n) at every step (FPP3 table 5.2, mean method).
 
     n is the smallest number of whole seasons that is at least `MIN_WINDOW`; the residuals are those of the window.
     """
-    known = ~np.isnan(history)
-    window = season_length * -(-MIN_WINDOW // season_length)
-    from_the_end = np.cumsum(known[:, ::-1], axis=1)[:, ::-1]
-    used = known & (from_the_end <= window)
-    count = used.sum(axis=1)
-    total = np.where(used, history, 0.0).sum(axis=1)
-    mean = np.divide(total, count, out=np.full(len(history), np.nan), where=count > 0)
-    squares = np.where(used, (history - mean[:, None]) ** 2, 0.0).sum(axis=1)
-    widening = np.sqrt(1 + 1 / np.maximum(count, 1))
-    return Path(np.repeat(mean[:, None], horizon, axis=1), np.repeat(widening[:, None], horizon, axis=1), squares, count - 1)
+    widening = np.sqrt(1 + 1 / np.maximum(history.used, 1))
+    return Path(_flat(history.mean, horizon), _flat(widening, horizon), history.around, history.used - 1)
 
 
 BASELINES: dict[str, Callable[..., Path]] = {
@@ -186,55 +169,59 @@ BASELINES: dict[str, Callable[..., Path]] = {
 # ---------------------------------------------------------------------------------------------- shared
 
 
-def _matrices(values: np.ndarray, indptr: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and matrix [S', L] of parts of the panel, series of like length together, the last value in the last column."""
-    values = np.append(np.asarray(values, dtype=np.float64), np.nan)  # at least one value to point at
-    lengths = np.diff(indptr)
+def _matrices(history: History) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Members and last rows [N, L] of parts of the histories, those of like length together, NaN where one is shorter."""
+    begin = history.begin.repeat(history.cuts.shape[1])
+    end = begin + history.cuts.ravel()
+    lengths = np.minimum(end - begin, SMOOTHING_ROWS)
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
         cells = lengths[order[start:]] * np.arange(1, len(order) - start + 1)
-        rows = order[start : start + max(1, int(np.searchsorted(cells, MAX_CELLS, side="right")))]
-        columns = np.arange(-max(1, lengths[rows].max()), 0) + indptr[rows + 1][:, None]
-        inside = columns >= indptr[rows][:, None]
-        yield rows, np.where(inside, values[np.where(inside, columns, -1)], np.nan)
-        start += len(rows)
+        members = order[start : start + max(1, int(np.searchsorted(cells, MAX_CELLS, side="right")))]
+        columns = np.arange(-max(1, lengths[members].max()), 0) + end[members, None]
+        inside = columns >= begin[members, None]
+        rows = np.full(inside.shape, np.nan)
+        rows[inside] = history.values[columns[inside]]
+        yield members, rows
+        start += len(members)
 
 
-def _last_known(history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The last known value [S], NaN if there is none, and the number of rows after it [S]."""
-    since = (~np.isnan(history))[:, ::-1].argmax(axis=1)
-    return history[np.arange(len(history)), history.shape[1] - 1 - since], since
+def _smoothed(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The last level, the constant that was best, its sum of squared errors, and the number of known values, of [N, L]."""
+    kept = 1 - SMOOTHING[:, None]
+    level, weight, squares = (np.zeros((len(SMOOTHING), len(rows))) for _ in range(3))
+    num_known = np.zeros(len(rows))
+    for column in np.ascontiguousarray(rows.T):
+        known = ~np.isnan(column)
+        error = np.where(known, column - level, 0.0)
+        squares += np.where(num_known > 0, error**2, 0.0)
+        weight = weight * kept + known
+        level += np.divide(error, weight, out=np.zeros_like(error), where=known)
+        num_known += known
+    best, every = squares.argmin(axis=0), np.arange(len(rows))
+    return level[best, every], SMOOTHING[best], squares[best, every], num_known
 
 
-def _steps(since: np.ndarray, horizon: int) -> np.ndarray:
-    """Steps from the last known value to each step of the forecast [S, H]."""
-    return since[:, None] + np.arange(1, horizon + 1)
+def _flat(value: np.ndarray, horizon: int) -> np.ndarray:
+    return np.repeat(value[..., None], horizon, axis=-1)
 
 
-def _step_residuals(history: np.ndarray, slope: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of squares and number of (y_t - y_(t-g) - g slope) / sqrt(g), y_(t-g) being the known value before y_t: [S], [S]."""
-    known = ~np.isnan(history)
-    seen = np.maximum.accumulate(np.where(known, np.arange(history.shape[1]), -1), axis=1)
-    before = np.concatenate([np.full((len(history), 1), -1), seen[:, :-1]], axis=1)
-    usable = known & (before >= 0)
-    gap = np.where(usable, np.arange(history.shape[1]) - before, 1)
-    error = history - np.take_along_axis(history, np.maximum(before, 0), axis=1)
-    if slope is not None:
-        error = error - gap * slope[:, None]
-    return np.where(usable, error**2 / gap, 0.0).sum(axis=1), usable.sum(axis=1)
+def _steps(history: History, horizon: int) -> np.ndarray:
+    """Steps from the last known value to each step of the forecast [S, K, H]; 1, 2 ... without any."""
+    since = history.begin[:, None] + history.cuts - 1 - history.last
+    return np.where(history.last < 0, 0, since)[..., None] + np.arange(1, horizon + 1)
 
 
-def _spread(history: np.ndarray, path: Path, levels: np.ndarray) -> np.ndarray:
-    """sigma x Student's t quantile [S, Q], with the fallbacks that `forecast` describes."""
-    step_squares, step_count = _step_residuals(history)
+def _spread(history: History, path: Path, levels: np.ndarray) -> np.ndarray:
+    """sigma x Student's t quantile [S, K, Q], with the fallbacks that `forecast` describes."""
     own = path.freedom >= 1
-    squares, freedom = np.where(own, path.squares, step_squares), np.where(own, path.freedom, step_count)
-    size = np.nansum(history**2, axis=1) / np.maximum((~np.isnan(history)).sum(axis=1), 1)
+    squares, freedom = np.where(own, path.squares, history.steps.squares), np.where(own, path.freedom, history.steps.count)
+    size = history.squares / np.maximum(history.count, 1)
     unknown = (freedom < 1) | ((freedom < 2) & (squares == 0))
     squares, freedom = np.where(unknown, np.where(size > 0, size, 1.0), squares), np.where(unknown, 1, freedom)
     each, which = np.unique(freedom, return_inverse=True)
-    return np.sqrt(squares / freedom)[:, None] * stdtrit(each[:, None], levels)[which]
+    return np.sqrt(squares / freedom)[..., None] * stdtrit(each[:, None], levels)[which]
 
 
 def _whole_numbers(quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:

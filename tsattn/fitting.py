@@ -13,9 +13,9 @@ import numpy as np
 from tsattn import metrics, sizing
 from tsattn.config import FitConfig, ModelConfig
 from tsattn.data.findings import Finding
-from tsattn.data.panel import Panel, take_rows
+from tsattn.data.panel import Panel
 from tsattn.fitted import Fitted, Schema, Settings, build_network, check_one_end, together
-from tsattn.ladder import Windows, score_windows, seasonal_scales, verdict_of
+from tsattn.ladder import Windows, score_windows, units_of_error, verdict_of
 from tsattn.verdict import NETWORK, Verdict, in_words
 
 MAX_VALIDATION_WINDOWS = 1000
@@ -231,8 +231,7 @@ def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut
         network.head.calibrate(raw, batch.target, batch.target_observed, scale)
         quantiles = rearrange(network.head.quantiles(raw, scale), "b h v q -> (b v) h q").numpy()
     y = rearrange(torch.where(batch.target_observed, batch.target, torch.nan), "b h v -> (b v) h").double().numpy()
-    seen = take_rows(panel, np.zeros_like(plan.parts.validation), plan.parts.validation)
-    units = seasonal_scales(seen, fitted.schema)[series.ravel()]
+    units = units_of_error(panel, plan.parts.validation, fitted.schema.season_length)[series.ravel()]
     loss = metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
     return loss if np.isfinite(loss) else np.inf  # nothing to compare by: the first head stays
 

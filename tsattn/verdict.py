@@ -151,7 +151,7 @@ def with_coverage(verdict: Verdict, inside: np.ndarray, level: float) -> Verdict
     scored = np.isfinite(inside)
     if not scored.any() or not level > 0:
         return verdict
-    share = float(inside[scored].mean())
+    share = float(inside[scored].mean(dtype=np.float64))
     text = (
         f"{verdict.text} The {100 * level:.0f} % interval of the answer held {100 * share:.0f} % of {int(scored.sum()):,} "
         "held-out values."

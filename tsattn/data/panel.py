@@ -53,28 +53,28 @@ class Panel(NamedTuple):
 
 def take_rows(panel: Panel, first: np.ndarray, last: np.ndarray) -> Panel:
     """The panel with rows `first[s]:last[s]` of each series (counted within the series); series without rows stay, empty."""
+    return select(panel, np.arange(len(panel.ids)), first, last)
+
+
+def select(panel: Panel, members: np.ndarray, first: np.ndarray | None = None, last: np.ndarray | None = None) -> Panel:
+    """The panel of the series `members` alone, with their rows `first:last` [len(members)], by default all.
+
+    The calendar and the table of covariates are shared.
+    """
+    first = np.zeros_like(panel.indptr[members]) if first is None else first
+    last = panel.lengths[members] if last is None else last
     lengths = np.maximum(last - first, 0)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.repeat(panel.indptr[:-1] + first - indptr[:-1], lengths) + np.arange(indptr[-1])
-    behind = panel.behind + panel.lengths - last
-    covariate_start = None if panel.covariate_start is None else panel.covariate_start + first
+    rows = np.repeat(panel.indptr[members] + first - indptr[:-1], lengths) + np.arange(indptr[-1])
     return panel._replace(
-        values=panel.values[rows], indptr=indptr, start=panel.start + first, behind=behind, covariate_start=covariate_start
+        values=panel.values[rows],
+        indptr=indptr,
+        start=panel.start[members] + first,
+        ids=tuple(panel.ids[s] for s in members),
+        behind=panel.behind[members] + panel.lengths[members] - last,
+        covariate_start=None if panel.covariate_start is None else panel.covariate_start[members] + first,
+        weights=None if panel.weights is None else panel.weights[members],
     )
-
-
-def select(panel: Panel, members: np.ndarray) -> Panel:
-    """The panel of the series `members` alone; the calendar and the table of covariates are shared."""
-    lengths = panel.lengths[members]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.repeat(panel.indptr[members] - indptr[:-1], lengths) + np.arange(indptr[-1])
-    ids = tuple(panel.ids[s] for s in members)
-    per_series = {
-        name: None if part is None else part[members]
-        for name, part in panel._asdict().items()
-        if name in ("start", "behind", "covariate_start", "weights")
-    }
-    return panel._replace(values=panel.values[rows], indptr=indptr, ids=ids, **per_series)
 
 
 def right_aligned(panel: Panel, length: int) -> np.ndarray:
