@@ -29,7 +29,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speed_parts.data_path import data_path
 from speed_parts.forecasting import forecasting, tables
+from speed_parts.gpu import gpu
+from speed_parts.growth import growth
+from speed_parts.memory import memory
+from speed_parts.profiling import profile
 from speed_parts.starting import starting
 from speed_parts.targets import rows, table
 from speed_parts.training import patchtst, transformer
@@ -53,6 +58,11 @@ QUESTIONS = {
     "forecasting": Question(forecasting, 1.5),
     "tables": Question(tables, 3),
     "starting": Question(starting, 0.6),
+    "data_path": Question(data_path, 3),
+    "memory": Question(memory, 4),
+    "growth": Question(growth, 12),
+    "profile": Question(profile, 10),
+    "gpu": Question(gpu, 3),
 }
 
 
@@ -72,25 +82,34 @@ def main() -> None:
         print(f"kept: {', '.join(kept) or 'none'}; to answer: {', '.join(asked)}; about {minutes:.0f} minutes", flush=True)
     answers, failed = {}, []
     for name in asked:
-        began = time.perf_counter()
         try:
-            with tempfile.TemporaryDirectory() as scratch:
-                found = QUESTIONS[name].answer(run_of(arguments, Path(scratch)))
+            answers[name] = answer(name, arguments, on)
+            print(f"{name}: {answers[name]['seconds']} s", flush=True)
         except Failed as problem:
             failed.append(name)
             print(f"{name}: {problem}", file=sys.stderr, flush=True)
-            continue
-        seconds = round(time.perf_counter() - began, 1)
-        answers[name] = {"rows": rows(name, found["measured"]), "details": found["details"], "seconds": seconds, "on": on}
-        print(f"{name}: {seconds} s", flush=True)
-        if not arguments.quick:
-            RESULTS.mkdir(parents=True, exist_ok=True)
-            (RESULTS / f"{name}.json").write_text(json.dumps(answers[name], indent=1) + "\n")
     if not arguments.quick:
         write_readme()
     print(table(answers))
     if failed:
         raise SystemExit(f"not answered: {', '.join(failed)}")
+
+
+def answer(name: str, arguments: argparse.Namespace, on: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a question; it and its pictures are kept unless it is a rehearsal."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = QUESTIONS[name].answer(run_of(arguments, Path(scratch)))
+        rehearsal = arguments.quick or found.get("rehearsal", False)
+        for picture, draw in found.get("pictures", {}).items():
+            draw((Path(scratch) if rehearsal else RESULTS) / picture)
+    seconds = round(time.perf_counter() - began, 1)
+    given = {"rows": rows(name, found["measured"]), "details": found["details"], "text": found.get("text", [])}
+    given |= {"seconds": seconds, "on": on}
+    if not rehearsal:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(given, indent=1) + "\n")
+    return given
 
 
 def parsed() -> argparse.Namespace:
@@ -160,7 +179,22 @@ def write_readme() -> None:
     text = readme.read_text()
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n## As fast as the machine\n\n{BEGIN}\n{END}\n"
-    readme.write_text(f"{text.split(BEGIN)[0]}{BEGIN}\n{table(answers)}\n{END}{text.split(END)[1]}")
+    more = ["\n".join(answers[name]["text"]) for name in QUESTIONS if answers.get(name, {}).get("text")]
+    section = "\n\n".join([measured_on(answers), table(answers), *more])
+    readme.write_text(f"{text.split(BEGIN)[0]}{BEGIN}\n{section}\n{END}{text.split(END)[1]}")
+
+
+def measured_on(answers: dict[str, dict[str, Any]]) -> str:
+    """Machines, versions and commits of the answers, a sentence for those that share them."""
+    shared: dict[str, list[str]] = {}
+    for name, given in answers.items():
+        on = given["on"]
+        peers = on.get("peers", {})
+        beside = f"; peers: {', '.join(f'{peer} {number}' for peer, number in peers.items())}" if peers else ""
+        facts = f"{on['processor']}, {on['threads']} threads, torch {on['torch']}, commit {on['commit']}, {on['date']}{beside}"
+        shared.setdefault(facts, []).append(name)
+    lines = [f"{', '.join(names)}: {facts}." for facts, names in shared.items()]
+    return "\n".join(lines) or "Nothing has been measured."
 
 
 if __name__ == "__main__":

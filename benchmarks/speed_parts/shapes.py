@@ -27,7 +27,8 @@ class Shape(NamedTuple):
 def like_patchtst() -> Shape:
     """PatchTST as neuralforecast builds it, in our parts: 64 tokens of context, learned positions, point forecasts by MAE."""
     model = PatchConfig(
-        **({"patch_length": 16, "patch_stride": 8} if hasattr(PatchConfig, "patch_stride") else {"patch_length": 8}),
+        patch_length=16,
+        patch_stride=8,
         d_model=128,
         num_layers=3,
         num_heads=16,
@@ -46,7 +47,7 @@ def like_transformer() -> Shape:
         patch_length=1,
         d_model=64,
         num_layers=2,
-        **({"num_decoder_layers": 1} if hasattr(EncoderDecoderConfig, "num_decoder_layers") else {}),
+        num_decoder_layers=1,
         num_heads=4,
         d_ff=128,
         dropout=0.05,
@@ -72,13 +73,25 @@ def two_million() -> Shape:
     return Shape(model, 512, 64, 256)
 
 
+def usual() -> Shape:
+    """What `model=auto` gives hourly data of many rows."""
+    model = PatchConfig(patch_length=12, d_model=64, num_layers=3, num_heads=4, d_ff=128, positional="rotary", head="quantile")
+    return Shape(model, 144, 24, 128)
+
+
 def tiny() -> Shape:
     """For rehearsals."""
     model = PatchConfig(patch_length=8, d_model=32, num_layers=2, num_heads=2, d_ff=64, positional="learned", head="quantile")
     return Shape(model, 64, 16, 32)
 
 
-SHAPES = {"patchtst": like_patchtst, "transformer": like_transformer, "two_million": two_million, "tiny": tiny}
+SHAPES = {
+    "patchtst": like_patchtst,
+    "transformer": like_transformer,
+    "two_million": two_million,
+    "usual": usual,
+    "tiny": tiny,
+}
 
 
 def settings_of(shape: Shape) -> Settings:
@@ -94,9 +107,9 @@ def settings_of(shape: Shape) -> Settings:
     )
 
 
-def network_of(shape: Shape) -> Any:
-    """Random weights, no features beside the values."""
-    return build_network(settings_of(shape), 0)
+def network_of(shape: Shape, num_features: int = 0) -> Any:
+    """Random weights."""
+    return build_network(settings_of(shape), num_features)
 
 
 def panel_of(values: np.ndarray) -> Panel:
@@ -111,6 +124,12 @@ def panel_of(values: np.ndarray) -> Panel:
         tuple(str(s) for s in range(num_series)),
         np.zeros(num_series, np.int64),
     )
+
+
+def with_calendar(panel: Panel, num_features: int = 4) -> Panel:
+    """The same with numbers of a calendar that all series share."""
+    days = np.arange(panel.lengths.max() + 1000, dtype=np.float32)[:, None] / np.arange(1, num_features + 1, dtype=np.float32)
+    return panel._replace(calendar=np.sin(days))
 
 
 def waves(num_series: int, num_rows: int) -> np.ndarray:

@@ -20,10 +20,10 @@ def starting(run: Run) -> dict[str, Any]:
     }
     modules = ("tsattn", "tsattn.forecaster", "torch", "pandas")
     found: dict[str, list[float]] = {}
-    for time_around in range(run.size(6, 2)):
+    for time_around in range(run.size(6, 1)):
         taken = {name: seconds_of(command, run) for name, command in commands.items()}
         taken |= {f"import {name}": asked(run, "starting", "importing", imported=name)["seconds"] for name in modules}
-        for name, seconds in taken.items() if time_around else ():
+        for name, seconds in taken.items() if time_around or run.quick else ():
             found.setdefault(name, []).append(seconds)
     figures = {name: measured(seconds) for name, seconds in found.items()}
     return {

@@ -39,6 +39,33 @@ TARGETS: dict[str, tuple[Target, ...]] = {
         Target("whole", "10,000 series, frame to frame, all of it", "s", "neuralforecast"),
         Target("short", "memory while 100,000 series of 60 are forecast, over the frame", "times", most=4.0),
     ),
+    "data_path": (
+        Target("usual", "drawing and gathering, of a step of a small encoder on 10 million rows", "%", most=5.0),
+        Target("patchtst", "the same, encoder as PatchTST", "%", most=5.0),
+    ),
+    "memory": (
+        Target("fit", "`fit` on 10 million rows, over 10,000 rows and the frame", "MB", most=100.0),
+        Target("epochs", "held at the end of epoch 10 over epoch 2", "MB", most=20.0),
+        Target("csv", "reading a CSV of 2 million rows, over its size", "times", most=6.0),
+    ),
+    "growth": (
+        Target("windows", "cost of a window, 1,024 a step over 128", "times", most=1.15),
+        Target("local", "cost of a step of context, `local`, 16,384 over 2,048", "times", most=1.15),
+        Target("panel", "training step, 100,000 series over 1,000", "times", most=1.15),
+        Target("fit", "cost of a series in `fit`, 100,000 over 10,000", "times", most=1.15),
+        Target("predict", "cost of a series in `predict`, 100,000 over 10,000", "times", most=1.15),
+    ),
+    "profile": (
+        Target("32", "part of the matrix ceiling, training as PatchTST, float32", "%", least=50.0),
+        Target("bf16", "part of the matrix ceiling, training as PatchTST, bfloat16", "%", least=25.0),
+    ),
+    "gpu": (
+        Target("rate", "windows of 512 trained on a GPU, 2M parameters, bfloat16 (target: H200)", "windows/s", least=100_000.0),
+        Target("beside", "the same beside", "windows/s", "PatchTST"),
+        Target("share", "part of the bfloat16 matrix rate of the GPU", "%", least=20.0),
+        Target("waits", "times that the host waits for the GPU in three steps", "", most=0.0),
+        Target("data", "drawing and gathering, of a step", "%", most=5.0),
+    ),
     "starting": (
         Target("import", "`import tsattn`", "s", most=0.2),
         Target("predict", "`python -m tsattn.predict` of five numbers, start to exit", "s", "`import torch`", most=2.5),
@@ -93,9 +120,10 @@ def table(answers: dict[str, dict[str, Any]]) -> str:
     lines = ["| question | ours | peer | ratio | target | reached |", "|---|---|---|---|---|---|"]
     for question in TARGETS:
         for row in answers.get(question, {"rows": []})["rows"]:
-            wanted = [f"at least {row['least']:g}"] if row["least"] is not None else []
+            wanted = [f"at least {row['least']:,g}"] if row["least"] is not None else []
             wanted += [f"at most {row['most']:g}"] if row["most"] is not None else []
             unit = " times" if row["beside"] else f"{' ' * bool(row['unit'])}{row['unit']}"
+            unit = unit if wanted else ""
             beside = f"{row['beside']}: {shown(row.get('peer'), row['unit'])}" if row["beside"] else ""
             ratio = digits(row["value"]) if row["beside"] and row["value"] is not None else ""
             cells = (row["what"], shown(row["ours"], row["unit"]), beside, ratio, f"{' and '.join(wanted)}{unit}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
 from speed_parts.turns import Turn, serve, training_turns
 from speed_parts.workers import Run, alternate, ours, peer, rate
 
@@ -58,33 +56,49 @@ def beside_neuralforecast(run: Run, shape: str, *, batch_size: int, steps: int) 
 def train(settings: dict[str, Any], turn: Turn) -> None:
     """Our full loop on the windows of ETTh1, stopped and told to go on by the one who measures."""
     from speed_parts import shapes
+
+    shape = shapes.SHAPES[settings["shape"]]()
+    training(settings, turn, shapes.network_of(shape), shapes.etth1(settings["data"]), shape)
+
+
+def training(settings: dict[str, Any], turn: Turn, network: Any, panel: Any, shape: Any) -> None:
+    """Our full loop on all windows of `panel`, stopped and told to go on by the one who measures."""
+    import torch
+
+    from speed_parts import shapes
+
+    facts = {} if panel.calendar.shape[1] else shapes.our_sizes(network, shape)
+    training_turns(
+        turn,
+        warm=settings["warm"],
+        steps=settings["steps"],
+        facts=lambda: facts,
+        synchronize=torch.cuda.synchronize if settings["device"] == "cuda" else lambda: None,
+    )
+    train_for(settings["warm"] + settings["turns"] * settings["steps"] + 1, network, panel, shape, settings)
+
+
+def train_for(steps: int, network: Any, panel: Any, shape: Any, settings: dict[str, Any]) -> None:
+    """So many steps without validation."""
+    import numpy as np
+
     from tsattn.config import TrainerConfig
     from tsattn.data.windows import panel_tensors, windows_between
     from tsattn.training import fit
 
-    shape = shapes.SHAPES[settings["shape"]]()
-    panel, network = shapes.etth1(settings["data"]), shapes.network_of(shape)
     lengths = panel.lengths
-    windows = windows_between(np.full_like(lengths, shape.context_length), lengths - shape.horizon)
-    steps = settings["warm"] + settings["turns"] * settings["steps"]
     config = TrainerConfig(
-        accelerator=settings["device"],
-        precision=settings["precision"],
-        max_steps=steps + 1,
-        batch_size=shape.batch_size,
+        accelerator="gpu" if settings["device"] == "cuda" else "cpu",
+        precision=settings.get("precision", "32"),
+        max_steps=steps,
+        batch_size=settings.get("batch_size") or shape.batch_size,
         logger="none",
         progress=False,
     )
-    training_turns(turn, warm=settings["warm"], steps=settings["steps"], facts=lambda: shapes.our_sizes(network, shape))
-    fit.train(
-        network,
-        fit.TrainData(panel_tensors(panel), windows, panel.ids),
-        config,
-        context_length=shape.context_length,
-        horizon=shape.horizon,
-        seed=0,
-        steps=config.max_steps,
-    )
+    windows = windows_between(np.full_like(lengths, shape.context_length), lengths - shape.horizon)
+    data = fit.TrainData(panel_tensors(panel), windows, panel.ids)
+    sizes = {"context_length": shape.context_length, "horizon": shape.horizon}
+    fit.train(network, data, config, **sizes, seed=0, steps=steps)
 
 
 if __name__ == "__main__":
