@@ -53,8 +53,9 @@ class BestWeights(pl.Callback):
         start = self.average or module_of(pl_module).model.parameters()
         self.average = [p.detach().clone().to(pl_module.device) for p in start]
         self.best = [p.to(pl_module.device) for p in self.best]
-        self.windows = [(series.to(pl_module.device), cut.to(pl_module.device)) for series, cut in self.windows]
-        self.end = None if self.end is None else self.end.to(pl_module.device)
+        held = module_of(pl_module).panel.values.device
+        self.windows = [(series.to(held), cut.to(held)) for series, cut in self.windows]
+        self.end = None if self.end is None else self.end.to(held)
 
     @torch.no_grad()
     def on_train_batch_end(

@@ -22,6 +22,7 @@ from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, Tra
 from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
 from tsattn.training.machine import (
     is_out_of_memory,
+    is_streamed,
     make_logger,
     own_random_state,
     quiet_lightning,
@@ -113,7 +114,8 @@ def train(
     batch_size = config.batch_size or default_batch_size(data.windows.total)
     stream = BatchStream(data.windows, batch_size, seed, chances_of(data.windows, config.sampling, data.weights))
     started = time.perf_counter()
-    module = ForecastModule(model, data.panel, config, context_length=context_length, horizon=horizon)
+    lengths = {"context_length": context_length, "horizon": horizon}
+    module = ForecastModule(model, data.panel, config, **lengths, streamed=is_streamed(data.panel, config))
     held_out, note = None, ""
     if data.validation is not None and not steps:
         held_out = data.validation

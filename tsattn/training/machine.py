@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import nn
 
 from tsattn.config import TrainerConfig
+from tsattn.data.windows import PanelTensors
 from tsattn.training.callbacks import seed_generators
 
 SMALL_MODEL = 250_000  # parameters
@@ -28,6 +29,13 @@ def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
         config.precision == "auto" and gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     )
     return ("gpu" if gpu else "cpu"), ("bf16-mixed" if half else "32-true")
+
+
+def is_streamed(panel: PanelTensors, config: TrainerConfig) -> bool:
+    """Whether the panel stays on the CPU because it would take more than half of what is free on the GPU."""
+    if resolve_device(config)[0] != "gpu":
+        return False
+    return sum(part.nbytes for part in panel) > torch.cuda.mem_get_info()[0] / 2
 
 
 @contextmanager

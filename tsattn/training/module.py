@@ -1,4 +1,7 @@
-"""The Lightning module: one training step is gather -> model -> loss, all on the device that holds the panel."""
+"""The Lightning module: one training step is gather -> model -> loss, all on the device that holds the panel.
+
+A panel that does not fit there stays on the CPU: batches are gathered there and sent.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,30 @@ PHASES = ("data", "forward", "backward", "optimizer", "validation")
 
 
 class ForecastModule(pl.LightningModule):
-    """Trains `model` (see `tsattn.models`) on windows (series, cut) of a panel that lives on the device as buffers."""
+    """Trains `model` (see `tsattn.models`) on windows (series, cut) of a panel that lives on the device as buffers, or, when it
+    is `streamed`, on the CPU.
+    """
 
     model: Any  # nn.Module with a head: see tsattn.models
     first_bad_step: Tensor  # -1 while every loss and gradient was finite
 
     def __init__(
-        self, model: nn.Module, panel: PanelTensors, config: TrainerConfig, *, context_length: int, horizon: int
+        self,
+        model: nn.Module,
+        panel: PanelTensors,
+        config: TrainerConfig,
+        *,
+        context_length: int,
+        horizon: int,
+        streamed: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.settings = config
         self.context_length = context_length
         self.horizon = horizon
-        for name, part in panel._asdict().items():
+        self.streamed = panel if streamed else None
+        for name, part in panel._asdict().items() if not streamed else ():
             self.register_buffer(f"panel_{name}", part, persistent=False)
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
         self.seconds: dict[str, float] = defaultdict(float)
@@ -40,6 +53,8 @@ class ForecastModule(pl.LightningModule):
 
     @property
     def panel(self) -> PanelTensors:
+        if self.streamed is not None:
+            return self.streamed
         return PanelTensors(*(getattr(self, f"panel_{name}") for name in PanelTensors._fields))
 
     def lap(self, phase: str) -> None:
@@ -49,8 +64,13 @@ class ForecastModule(pl.LightningModule):
         self.clock = now
 
     def gather(self, windows: tuple[Int[Tensor, " *BV"], Int[Tensor, " *BV"]], panel: PanelTensors) -> Batch:
-        """The windows (series, cut) of `panel`."""
-        return gather(panel, *windows, context_length=self.context_length, horizon=self.horizon)
+        """The windows (series, cut) of `panel`, on the device of the model."""
+        batch = gather(panel, *windows, context_length=self.context_length, horizon=self.horizon)
+        return batch if self.streamed is None else batch.to(self.device)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Series and cuts go where the panel is."""
+        return batch if self.streamed is not None else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Mean loss of the observed targets, which a model with a `forward_training` is shown while it trains."""
