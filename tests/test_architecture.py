@@ -17,7 +17,12 @@ from tsattn import cli
 from tsattn import config as settings
 
 ROOT = Path(tsattn.__file__).parent
-COMMANDS = {"train": settings.TrainConfig, "predict": settings.PredictConfig, "backtest": settings.BacktestConfig}
+COMMANDS = {
+    "train": settings.TrainConfig,
+    "predict": settings.PredictConfig,
+    "backtest": settings.BacktestConfig,
+    "pretrain": settings.PretrainConfig,
+}
 READERS = (
     "read",
     "columns",
@@ -114,7 +119,7 @@ def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
     assert importers("sklearn") == {"tsattn.data.covariates"}
     assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers", "cells.quick")}
-    assert importers("safetensors") <= {"tsattn.store"}
+    assert importers("safetensors") <= {"tsattn.store", "tsattn.training.pretraining"}
     assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()
 

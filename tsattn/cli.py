@@ -182,7 +182,7 @@ def register_schemas(name: str, schema: type) -> None:
     from omegaconf import MISSING, OmegaConf
 
     node = OmegaConf.structured(schema)
-    if "model" in node:
+    if issubclass(schema, settings.FitConfig):
         node.model = MISSING  # else only what inherits from the default architecture could take its place
     store = ConfigStore.instance()
     store.store(name=f"{name}_schema", node=node)

@@ -65,6 +65,7 @@ POSITIONALS = ("none", "sinusoidal", "learned", "rotary", "alibi", "relative", "
 SCALINGS = ("standard", "robust", "last", "arcsinh")
 HEADS = ("auto", "quantile", "negative_binomial", "point")
 POINT_LOSSES = ("mae", "mse", "huber")
+COPYINGS = ("patch", "step")
 SPARSITY = 5  # c of prob_sparse: c ln N queries attend, c ln N keys are sampled to find them
 UNTURNED = ("none", "sinusoidal", "learned", "calendar")  # added to tokens, so that every attention can use them
 POSITIONS_OF = {  # an attention and the position codes it can use
@@ -117,9 +118,11 @@ class EncoderConfig(ModelConfig):
     attention: str = "full"  # full | causal | local | additive | prob_sparse | linear
     attention_window: int = 32  # local attention: tokens per block; each block sees itself and the one before
     positional: str = "auto"  # none | sinusoidal | learned | rotary | alibi | relative | calendar; auto: rotary where it can be
+    copying: str = "patch"  # of past values to the future: patch (whole tokens) | step (from any step on)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("model.copying", self.copying, COPYINGS)
         check_width(self.d_model, self.num_heads, check_position(self.attention, self.positional))
         if self.patch_stride and (self.patch_length is None or self.patch_stride > self.patch_length):
             raise ValueError(
@@ -205,6 +208,8 @@ class EncoderDecoderConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.copying != "patch":
+            raise ValueError("model=encoder_decoder copies nothing: model.copying is for model=encoder and model=patch")
         _check_least("model.num_decoder_layers", self.num_decoder_layers, 1)
         _check_most("model.num_decoder_layers", self.num_decoder_layers, MAX_STEPS)
         check_choice("model.decoding", self.decoding, DECODINGS)
@@ -390,3 +395,88 @@ class BacktestConfig(TrainConfig):
     step: int | None = None  # rows between two cut-offs; None: the horizon
     refit_each: bool = False  # fit at every cut-off instead of once at the earliest
     escape_formulas: bool = False  # a ' before texts of the CSV that a spreadsheet would run as a formula
+
+
+@dataclass
+class LengthConfig:
+    """Windows of about one length, which share a step of pretraining."""
+
+    context: int  # at most so many steps of context, a multiple of the patch
+    num_future: int  # at most so many future tokens
+    windows: int  # in a step
+    share: float  # of all steps
+
+
+def default_lengths() -> list[LengthConfig]:
+    """Steps of about equal cost: the shorter the windows, the more of them."""
+    rows = (
+        (32, 2, 1536, 0.18),
+        (64, 2, 1024, 0.29),
+        (128, 3, 608, 0.25),
+        (320, 4, 288, 0.14),
+        (512, 4, 184, 0.07),
+        (1024, 8, 92, 0.04),
+        (2048, 16, 46, 0.03),
+    )
+    return [LengthConfig(*row) for row in rows]
+
+
+def default_prior() -> dict[str, float]:
+    """Shares of the generators of `tsattn.synthetic.generators`."""
+    return {
+        "trend_season_noise": 0.34,
+        "economic": 0.20,
+        "counts": 0.13,
+        "exponential_smoothing": 0.10,
+        "random_walk": 0.07,
+        "seasonal_walk": 0.06,
+        "gaussian_process": 0.06,
+        "regimes": 0.04,
+    }
+
+
+@dataclass
+class PretrainConfig:
+    """`python -m tsattn.pretrain`: the model that forecasts without training, from simulated series alone."""
+
+    output: str = "runs/pretrained"  # folder of the bank, the state and the finished model
+    minutes: float = 80.0  # of training in all, over all slices
+    slice_minutes: float | None = None  # stop after so many minutes of this call, to be continued by the next one
+    seed: int = 0
+    accelerator: str = "auto"  # auto | cpu | gpu
+    precision: str = "bf16"  # 32 | bf16
+    model: PatchConfig = field(
+        default_factory=lambda: PatchConfig(
+            d_model=192,
+            num_layers=4,
+            num_heads=6,
+            d_ff=704,
+            head="quantile",
+            positional="rotary",
+            copying="step",
+        )
+    )
+    lengths: list[LengthConfig] = field(default_factory=default_lengths)
+    prior: dict[str, float] = field(default_factory=default_prior)
+    short_series: int = 280_000  # of the bank, of 192 rows
+    medium_series: int = 220_000  # of 640 rows
+    long_series: int = 25_000  # of 2304 rows
+    learning_rate: float = (
+        2e-3  # of Muon, in units of AdamW (Moonlight, Liu et al. 2025); AdamW, for all but matrices, has the same
+    )
+    weight_decay: float = 0.02
+    warmup: float = 0.02  # share of the minutes in which the rate rises
+    decay: float = 0.35  # share of the minutes in which it falls to 0, at the end
+    gradient_clip: float = 1.0
+    average: float = 0.995  # of the weights in the last part of the decay: w' = average w' + (1 - average) w
+
+    def __post_init__(self) -> None:
+        check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        check_choice("precision", self.precision, ("32", "bf16"))
+        for name in ("minutes", "learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        for name in ("short_series", "medium_series", "long_series"):
+            _check_least(name, getattr(self, name), 1)
+        if not 0 <= self.warmup + self.decay <= 1:
+            raise ValueError(f"warmup={self.warmup} and decay={self.decay} are shares of the minutes: 1 in all at most")

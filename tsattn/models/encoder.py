@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         self.head: Head = make_head(
             config.head, d_model=d_model, patch_length=config.stride, levels=levels, point_loss=config.point_loss
         )
-        self.copy = CopyAttention(d_model, num_heads, config.stride)
+        self.copy = CopyAttention(d_model, num_heads, config.stride, by_step=config.copying == "step")
 
     def forward(
         self,

@@ -1,11 +1,12 @@
 """Attention over the values themselves: each future step may copy what past tokens held.
 
-Letters: B batch (of single variates), F future tokens, N context tokens, P patch length, D width, A heads.
+Letters: B batch (of single variates), F future tokens, S moves, N context tokens, P patch length, D width, A heads.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -24,11 +25,15 @@ class CopyAttention(nn.Module):
     the last value and 0. With equal weights and patches of one season that is the seasonal profile; sharp weights make it the
     seasonal naive forecast or the last value: what a short series can hardly teach a network from scratch is where it starts.
 
+    With `by_step` each head also chooses, for each future token, by how many steps 0 .. P - 1 the copied patches are moved on:
+    c_fa(p) = sum_s u_fas sum_n w_fan m z(n P + s + p) / the same without z, u a softmax read off the future token. Then any lag
+    can be copied, not multiples of P alone: a week in patches of 16.
+
     Copying by attention is the idea of pointer networks (Vinyals et al. 2015). It sees the whole context, also where the blocks
     see a local window; the future comes after all of it, so that causal attention is not touched.
     """
 
-    def __init__(self, d_model: int, num_heads: int, patch_length: int) -> None:
+    def __init__(self, d_model: int, num_heads: int, patch_length: int, *, by_step: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.query = nn.Linear(d_model, d_model, bias=False)
@@ -36,6 +41,7 @@ class CopyAttention(nn.Module):
         self.mix = nn.Linear(d_model, patch_length * (num_heads + 2))
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
+        self.move = nn.Linear(d_model, patch_length * num_heads) if by_step else None
 
     def forward(
         self,
@@ -47,14 +53,32 @@ class CopyAttention(nn.Module):
     ) -> Float[Tensor, "B F P"]:
         """The mixture for each future step, in scaled units. `z` holds 0 where nothing was seen."""
         num_context = z.shape[1]
-        q, k = (rearrange(part(tokens), "b n (a k) -> b a n k", a=self.num_heads) for part in (self.query, self.key))
+        past, future = tokens[:, :num_context], tokens[:, num_context:]
+        q, k = (
+            rearrange(part(x), "b n (a k) -> b a n k", a=self.num_heads) for part, x in ((self.query, future), (self.key, past))
+        )
         if angles is not None:
-            q, k = rotate(q, angles), rotate(k, angles)
-        values = torch.cat([z, seen.to(z.dtype)], dim=-1)[:, None].expand(-1, self.num_heads, -1, -1)
-        mask = seen.any(-1)[:, None, None, :]
-        sums, _ = attention_with_weights(q[:, :, num_context:], k[:, :, :num_context], values, mask)
+            cos, sin = angles
+            q, k = rotate(q, (cos[num_context:], sin[num_context:])), rotate(k, (cos[:num_context], sin[:num_context]))
+        parts = (z, seen.to(z.dtype)) if self.move is None else (with_next(z), with_next(seen.to(z.dtype)))
+        values = torch.cat(parts, dim=-1)[:, None].expand(-1, self.num_heads, -1, -1)
+        sums, _ = attention_with_weights(q, k, values, seen.any(-1)[:, None, None, :])
         total, weight = sums.chunk(2, dim=-1)
+        if self.move is not None:
+            by = rearrange(self.move(future), "b f (a s) -> b a f s", a=self.num_heads).softmax(-1)
+            total, weight = moved(total, by), moved(weight, by)
         copied = torch.where(weight > 1e-6, total / weight.clamp(min=1e-6), 0.0)
         anchors = torch.stack([last[:, None, None].expand_as(copied[:, 0]), torch.zeros_like(copied[:, 0])], dim=1)
-        share = rearrange(self.mix(tokens[:, num_context:]), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
+        share = rearrange(self.mix(future), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
         return einsum(share, torch.cat([copied, anchors], dim=1), "b a f p, b a f p -> b f p")
+
+
+def with_next(x: Float[Tensor, "B N P"]) -> Float[Tensor, "B N PP"]:
+    """Each patch and the one after it; 0 after the last."""
+    return torch.cat([x, F.pad(x[:, 1:], (0, 0, 0, 1))], dim=-1)
+
+
+def moved(x: Float[Tensor, "B A F PP"], by: Float[Tensor, "B A F P"]) -> Float[Tensor, "B A F P"]:
+    """sum_s by_s x(s + p): two patches in a row, read from 0 .. P - 1 steps further on."""
+    num_moves = by.shape[-1]
+    return einsum(x.unfold(-1, num_moves, 1)[..., :num_moves, :], by, "b a f s p, b a f s -> b a f p")

@@ -1,0 +1,92 @@
+"""The prior: generators mixed by visible weights, drawn in numbered chunks, and the bank that pretraining reads.
+
+Letters: S series, T rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from tsattn.files import write_file
+from tsattn.synthetic.draws import pick, standardized
+from tsattn.synthetic.generators import GENERATORS
+
+CHUNK = 1000  # series drawn from one seed
+ROUNDED = 1000.0  # values are hashed to the nearest thousandth
+
+
+class Bank(NamedTuple):
+    """Standardized series of three lengths, float32 [S, T]."""
+
+    short: Tensor
+    medium: Tensor
+    long: Tensor
+
+
+LENGTHS = (192, 640, 2304)  # rows of each
+
+
+def check_prior(prior: dict[str, float]) -> None:
+    """Raise a `ValueError` for a generator that is not known or a share below 0."""
+    unknown = sorted({*prior} - {*GENERATORS})
+    if unknown:
+        raise ValueError(f"prior has no generator {', '.join(unknown)}: choose from {', '.join(GENERATORS)}")
+    if min(prior.values(), default=0) < 0 or sum(prior.values()) <= 0:
+        raise ValueError(f"prior={prior} must be shares of 0 or more, one of them above 0")
+
+
+def draw(prior: dict[str, float], count: int, length: int, *, seed: int, device: str = "cpu") -> Float[Tensor, "S T"]:
+    """`count` standardized series in random order, float32; the same for the same seed on every CPU up to rounding."""
+    check_prior(prior)
+    generator = Generator(device).manual_seed(seed)
+    names = [name for name, share in prior.items() if share > 0]
+    numbers = pick(generator, [prior[name] for name in names], count).bincount(minlength=len(names)).tolist()
+    parts = [GENERATORS[name](generator, number, length) for name, number in zip(names, numbers, strict=True) if number]
+    every = standardized(torch.cat(parts))
+    return every[torch.randperm(count, generator=generator, device=device)].float()
+
+
+def digest(series: Float[Tensor, "S T"]) -> str:
+    """SHA-256 of the values to three decimals."""
+    return hashlib.sha256((series.double() * ROUNDED).round().to(torch.int32).cpu().numpy().tobytes()).hexdigest()
+
+
+def make_bank(
+    prior: dict[str, float], sizes: tuple[int, int, int], *, seed: int, folder: Path | None = None, device: str = "cpu"
+) -> Bank:
+    """Short, medium and long series; chunk i has a seed of its own. Kept in `folder`, from where the next call takes it."""
+    parts = []
+    for offset, (name, size, length) in enumerate(zip(Bank._fields, sizes, LENGTHS, strict=True)):
+        path = None if folder is None else folder / f"{name}.npy"
+        if path is not None and path.exists():
+            parts.append(torch.from_numpy(np.load(path, allow_pickle=False)).to(device))
+            continue
+        chunks = [
+            draw(prior, min(CHUNK, size - first), length, seed=chunk_seed(seed, offset, first // CHUNK), device=device)
+            for first in range(0, size, CHUNK)
+        ]
+        parts.append(torch.cat(chunks))
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, npy_bytes(parts[-1]))
+    return Bank(*parts)
+
+
+def npy_bytes(x: Tensor) -> bytes:
+    """The content of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, x.cpu().numpy(), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def chunk_seed(seed: int, part: int, chunk: int) -> int:
+    """The seed of a chunk of one part (0 short, 1 medium, 2 long) of the bank of `seed`."""
+    return (seed * 3 + part) * 1_000_003 + chunk

@@ -1,0 +1,291 @@
+"""Pretraining on simulated series alone: a plain loop, to be stopped at any step and continued, on a CPU or a GPU.
+
+The series, the windows and the lengths of step k follow from (seed, k). Everything that changes is in one state file, written
+whole. Nothing is read but the bank and the state in the output folder; neither Hydra nor Lightning is needed.
+Letters: B windows, L context, H horizon, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from tsattn.config import DEFAULT_QUANTILES, LengthConfig, PretrainConfig
+from tsattn.files import write_file
+from tsattn.models import MODELS
+from tsattn.nn.drawing import DrawFrom
+from tsattn.nn.scaling import Scale, to_scaled
+from tsattn.synthetic.augment import augmented, observed_part, windows_of
+from tsattn.synthetic.draws import pick
+from tsattn.synthetic.prior import Bank, make_bank
+
+LEVELS = list(DEFAULT_QUANTILES)
+PATCH = 16
+STATE = "state.safetensors"
+WEIGHTS = "model.safetensors"
+LOG = "pretraining.jsonl"
+SAVE_SECONDS = 300.0
+LOG_STEPS = 50
+AVERAGED = 0.75  # share of the progress after which weights are averaged
+HELD_OUT = 2_147_000_000  # seed of the windows that are never trained on
+SHORT_SHARE = {32: 0.6, 64: 0.6, 128: 0.4}  # of windows from the short series; the others are from the medium ones
+LONGEST_MEDIUM = 640
+
+
+class Batch(NamedTuple):
+    """Windows of one step."""
+
+    context: Float[Tensor, "B L 1"]
+    observed: Bool[Tensor, "B L 1"]
+    target: Float[Tensor, "B H 1"]
+
+
+class Progress(NamedTuple):
+    """How far a pretraining is."""
+
+    step: int = 0
+    seconds: float = 0.0
+    windows: int = 0
+
+
+def network_of(config: PretrainConfig) -> nn.Module:
+    """The network with first weights drawn from the seed, on the CPU."""
+    longest = max(config.lengths, key=lambda length: length.context)
+    with DrawFrom(Generator().manual_seed(config.seed)), torch.device("cpu"):
+        return MODELS[config.model.name](
+            config.model,
+            num_features=0,
+            context_length=longest.context,
+            horizon=longest.num_future * PATCH,
+            levels=LEVELS,
+        )
+
+
+def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
+    """Windows of about this length with a horizon of 1 .. num_future patches."""
+    num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=generator, device=generator.device))
+    if length.num_future > 2 and num_future < 2:
+        num_future = length.num_future
+    steps = length.context + num_future * PATCH
+    if steps > LONGEST_MEDIUM:
+        x = windows_of(generator, bank.long, length.windows, steps)
+    else:
+        num_short = round(length.windows * SHORT_SHARE.get(length.context, 0.0))
+        parts = [windows_of(generator, bank.medium, length.windows - num_short, steps)]
+        if num_short:
+            parts.append(windows_of(generator, bank.short, num_short, steps))
+        x = torch.cat(parts)
+    x = augmented(generator, x)
+    observed = observed_part(generator, length.windows, length.context)
+    context = torch.where(observed, x[:, : length.context], 0.0)
+    return Batch(context[..., None], observed[..., None], x[:, length.context :, None])
+
+
+def loss_of(network: Any, batch: Batch) -> Float[Tensor, ""]:
+    """Pinball loss in scaled units, each window divided by the square root of its own typical step.
+
+    The step d is the mean |z_t - z_(t-1)| of the observed context, the unit of MASE: windows that move little within their
+    range, as trends do, would else count less than noise (weights 1 / sqrt(d + 0.02), their mean over the batch 1).
+    """
+    raw, scale = network(batch.context, batch.observed, None, batch.target.shape[1])
+    with torch.autocast(raw.device.type, enabled=False):
+        quantiles = network.head.scaled_quantiles(raw.float())[:, :, 0]
+        error = to_scaled(batch.target, scale)[:, :, 0, None] - quantiles
+        levels = network.head.level_values
+        each = 2 * torch.maximum(levels * error, (levels - 1) * error).mean((1, 2))
+        weight = (typical_step(batch, scale) + 0.02).rsqrt()
+        return (each * weight).mean() / weight.mean()
+
+
+def typical_step(batch: Batch, scale: Scale) -> Float[Tensor, " B"]:
+    """Mean |z_t - z_(t-1)| over pairs of observed steps, 1 where there is none."""
+    z, seen = to_scaled(batch.context, scale)[:, :, 0], batch.observed[:, :, 0]
+    both = seen[:, 1:] & seen[:, :-1]
+    total = torch.where(both, z.diff(dim=1).abs(), 0.0).sum(1)
+    return torch.where(both.any(1), total / both.sum(1).clamp(min=1), 1.0)
+
+
+def optimizers_of(network: nn.Module, config: PretrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices of the blocks, AdamW for everything else."""
+    matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in network.parameters() if id(p) not in chosen]
+    rate, decay = config.learning_rate, config.weight_decay
+    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95), fused=True)
+    return [muon, adam]
+
+
+def rate_at(progress: float, config: PretrainConfig) -> float:
+    """Share of the learning rate: up over the warm-up, 1, then straight down to 0 (WSD, Hu et al. 2024)."""
+    up = progress / config.warmup if config.warmup else 1.0
+    down = (1 - progress) / config.decay if config.decay else 1.0
+    return max(0.0, min(1.0, up, down))
+
+
+class Run(NamedTuple):
+    """What a pretraining works with."""
+
+    config: PretrainConfig
+    network: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+    average: dict[str, Tensor]  # of the weights
+    folder: Path
+    device: torch.device
+
+
+def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path | None:
+    """Train for `config.minutes` in all; the folder of the finished weights, or None where a slice ended before.
+
+    An unfinished run in `config.output` is continued: its settings must be the same. Raises ValueError where they are not, or
+    where the loss is no number.
+    """
+    folder = Path(config.output)
+    device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    if config.accelerator == "gpu" and device.type == "cpu":
+        raise ValueError("accelerator=gpu: this machine shows no CUDA device to torch; use accelerator=cpu")
+    network = network_of(config).to(device).train()
+    average = {name: p.detach().clone() for name, p in network.named_parameters()}
+    run = Run(config, network, optimizers_of(network, config), average, folder, device)
+    progress = load_state(run)
+    say(f"{sum(p.numel() for p in network.parameters()):,} parameters, from step {progress.step} on, {device.type}")
+    sizes = (config.short_series, config.medium_series, config.long_series)
+    began = time.monotonic()
+    bank = make_bank(
+        config.prior, sizes, seed=config.seed, folder=None if device.type == "cuda" else folder, device=device.type
+    )
+    rows = sum(part.numel() for part in bank)
+    say(f"bank of {sum(len(part) for part in bank):,} series, {rows:,} values, in {time.monotonic() - began:.0f} s")
+    progress = _train(run, bank, progress, say)
+    save_state(run, progress)
+    if progress.seconds < 60 * config.minutes:
+        return None
+    write_file(folder / WEIGHTS, half_precision(run.average))
+    say(f"{progress.step} steps, {progress.windows:,} windows, {progress.seconds:.0f} s: {folder / WEIGHTS}")
+    return folder
+
+
+def _train(run: Run, bank: Bank, progress: Progress, say: Callable[[str], None]) -> Progress:
+    """Steps until the minutes of the whole or of this slice are over."""
+    config, network = run.config, run.network
+    begun = time.monotonic() - progress.seconds
+    until = 60 * min(config.minutes, progress.seconds / 60 + (config.slice_minutes or math.inf))
+    saved, losses = progress.seconds, []
+    precision = torch.autocast(run.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    while progress.seconds < until:
+        share = progress.seconds / (60 * config.minutes)
+        generator = Generator(run.device).manual_seed(config.seed * 1_000_000_007 + progress.step)
+        length = config.lengths[int(pick(generator, [each.share for each in config.lengths], 1))]
+        batch = batch_of(config, length, bank, generator)
+        with precision:
+            loss = loss_of(network, batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+        for optimizer in run.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * rate_at(share, config)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        keep = config.average if share > AVERAGED else 0.0
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                run.average[name].lerp_(parameter, 1 - keep)
+        losses.append(loss.detach())
+        progress = Progress(progress.step + 1, time.monotonic() - begun, progress.windows + length.windows)
+        if progress.step % LOG_STEPS == 0:
+            mean = float(torch.stack(losses).mean())
+            losses = []
+            if not math.isfinite(mean):
+                raise ValueError(f"the loss at step {progress.step} is no number: continue from {run.folder / STATE}")
+            _log(run, progress, mean, say)
+        if progress.seconds - saved > SAVE_SECONDS:
+            save_state(run, progress)
+            saved = progress.seconds
+    return progress
+
+
+def _log(run: Run, progress: Progress, loss: float, say: Callable[[str], None]) -> None:
+    row = {**progress._asdict(), "loss": round(loss, 5)}
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / LOG).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    if progress.step % (LOG_STEPS * 10) == 0:
+        say(f"step {progress.step}, {progress.seconds / 60:.1f} min, {progress.windows:,} windows, loss {loss:.4f}")
+
+
+@torch.inference_mode()
+def held_out_loss(network: nn.Module, config: PretrainConfig, bank: Bank) -> dict[int, float]:
+    """The loss of each length on windows of a bank that was not trained on, float32."""
+    losses = {}
+    for length in config.lengths:
+        generator = Generator("cpu").manual_seed(HELD_OUT + length.context)
+        losses[length.context] = float(loss_of(network, batch_of(config, length, bank, generator)))
+    return losses
+
+
+# ---- the state ---------------------------------------------------------------------------------------------------------
+
+
+def half_precision(weights: dict[str, Tensor]) -> bytes:
+    """The weights as a safetensors file of float16 numbers."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().half().contiguous().cpu() for name, tensor in weights.items()})
+
+
+def save_state(run: Run, progress: Progress) -> None:
+    """Weights in float32; their average, as a difference from them, and the momenta in bfloat16."""
+    from safetensors.torch import save
+
+    weights = dict(run.network.named_parameters())
+    tensors = {f"weights.{name}": p.detach() for name, p in weights.items()}
+    tensors |= {f"average.{name}": (run.average[name] - p.detach()).bfloat16() for name, p in weights.items()}
+    names = {id(p): name for name, p in weights.items()}
+    for optimizer in run.optimizers:
+        for parameter, held in optimizer.state.items():
+            for key, value in held.items():
+                small = value.bfloat16() if value.ndim else value.float()
+                tensors[f"optimizer.{key}.{names[id(parameter)]}"] = small
+    settings = {"progress": json.dumps(progress._asdict()), "config": json.dumps(comparable(run.config))}
+    contents = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_file(run.folder / STATE, save(contents, metadata=settings))
+
+
+def load_state(run: Run) -> Progress:
+    """Put the state back, in place; a fresh Progress where there is none."""
+    from safetensors import safe_open
+
+    path = run.folder / STATE
+    if not path.exists():
+        return Progress()
+    with safe_open(path, "pt", device=str(run.device)) as file:
+        settings = file.metadata()
+        if json.loads(settings["config"]) != comparable(run.config):
+            raise ValueError(f"{path} was made with other settings: give these again, or another output=")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    weights = dict(run.network.named_parameters())
+    with torch.no_grad():
+        for name, parameter in weights.items():
+            parameter.copy_(tensors[f"weights.{name}"])
+            run.average[name].copy_(parameter + tensors[f"average.{name}"].float())
+    owner = {id(p): optimizer for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]}
+    for whole, tensor in tensors.items():
+        kind, key, name = whole.split(".", 2)
+        if kind == "optimizer":
+            owner[id(weights[name])].state[weights[name]][key] = tensor.float()
+    return Progress(**json.loads(settings["progress"]))
+
+
+def comparable(config: PretrainConfig) -> dict[str, Any]:
+    """The settings that must stay the same from slice to slice."""
+    return {name: value for name, value in asdict(config).items() if name not in ("output", "slice_minutes", "accelerator")}
