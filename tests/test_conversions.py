@@ -23,6 +23,7 @@ import torch
 from tsattn.config import ReadConfig
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
+from tsattn.data.raw.objects import columns_of
 from tsattn.forecaster import Forecaster
 
 UTC = dt.UTC
@@ -579,3 +580,10 @@ def test_an_unnamed_index_of_written_dates_is_the_time(kind):
     frame = to_frame(to_rows(data, ReadConfig()), ReadConfig())
     assert frame.df["y"].tolist() == list(range(1, 21))
     assert str(frame.df["ds"].iloc[0]) == "2024-01-01 00:00:00"
+
+
+@pytest.mark.parametrize("dtype", ["str", "string", "string[python]", "object"])
+def test_texts_of_every_storage_are_trimmed_and_a_missing_one_is_empty(dtype):
+    texts = [" a", "b\t", None, "ä\u00a0", "", "12"]
+    columns, _ = columns_of(pd.DataFrame({"name": pd.Series(texts, dtype=dtype), "y": range(6)}))
+    assert columns["name"].to_pylist() == ["a", "b", "", "ä", "", "12"]

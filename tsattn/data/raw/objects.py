@@ -185,7 +185,7 @@ def _number_column(values: np.ndarray) -> Column:
     if values.dtype != object:
         return pd.Series(values.copy())
     series = pd.Series(values)
-    return pd.Series(np.full(len(values), np.nan)) if series.isna().all() else _object_column(series)
+    return pd.Series(np.full(len(values), np.nan)) if series.isna().all() else _object_column(series, "y")
 
 
 def _typed(series: pd.Series, name: str) -> Column:
@@ -205,7 +205,7 @@ def _typed(series: pd.Series, name: str) -> Column:
         return _stamps_of(series)
     if pd.api.types.is_numeric_dtype(series.dtype) or pd.api.types.is_bool_dtype(series.dtype):
         return series
-    return _object_column(series)
+    return _object_column(series, name)
 
 
 def _time_type(kind: pa.DataType) -> pa.DataType:
@@ -219,8 +219,10 @@ def _stamps_of(series: pd.Series) -> pd.Series:
         raise DataError(f"a time lies outside the years {times.FIRST_YEAR} to {times.LAST_YEAR}: {error}") from error
 
 
-def _object_column(series: pd.Series) -> Column:
+def _object_column(series: pd.Series, name: str) -> Column:
     kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind == "string":
+        return _text_column(_arrow_texts(series.mask(series.isna(), None)), name)
     if kind == "integer" and any(abs(value) >= 2**63 for value in series.dropna()):
         kind = "string"  # read digit by digit, as from a file: an id stays what it is
     if kind == "integer":
@@ -238,6 +240,15 @@ def _object_column(series: pd.Series) -> Column:
         return _stamps_of(pd.Series(pd.PeriodIndex(series).to_timestamp()))
     absent = series.isna()
     return pc.utf8_trim_whitespace(text_array(["" if gone else str(cell) for cell, gone in zip(series, absent, strict=True)]))
+
+
+def _arrow_texts(series: pd.Series) -> pa.ChunkedArray:
+    """Texts and None, of whatever storage, without a look at each."""
+    try:
+        found = pa.array(series)
+    except UnicodeEncodeError:
+        found = text_array(series.tolist())  # says which
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
 
 
 def text_array(texts: list[str]) -> pa.Array:
