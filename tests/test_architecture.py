@@ -272,15 +272,21 @@ def other_than(name: str, value: object) -> object:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_field_can_be_overridden_without_a_plus(composed, name):
-    changed = {key: other_than(key, value) for key, value in leaves(COMMANDS[name]) if key != "read.resample"}
-    text = [f"{key}={value}" for key, value in changed.items()]  # read.resample excludes read.count_per
+    apart = ("read.resample", "lengths", "prior")  # it excludes read.count_per; those have parts of their own: below
+    changed = {key: other_than(key, value) for key, value in leaves(COMMANDS[name]) if key not in apart}
+    text = [f"{key}={value}" for key, value in changed.items()]
     config = composed(name, *text)
     for key, value in changed.items():
         found = config
         for part in key.split("."):
             found = getattr(found, part)
         assert found == value, key
-    assert composed(name, "read.resample=MS").read.resample == "MS"
+    if name == "pretrain":
+        found = composed(name, "lengths=[{context: 32, num_future: 2, windows: 8, share: 0.5}]", "prior.counts=0.7")
+        assert found.lengths == [settings.LengthConfig(32, 2, 8, 0.5)]
+        assert found.prior == {**settings.default_prior(), "counts": 0.7}
+    else:
+        assert composed(name, "read.resample=MS").read.resample == "MS"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -176,7 +176,7 @@ def test_what_was_not_trained_is_called_by_its_name(model, name):
 def test_every_rung_has_a_name_in_words():
     from tsattn.baselines import BASELINES
 
-    assert set(verdict.WORDS) == {"network", *BASELINES}
+    assert set(verdict.WORDS) == {"network", "pretrained", *BASELINES}
 
 
 def test_a_network_without_attention_is_called_by_its_name():

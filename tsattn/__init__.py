@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         LinearConfig,
         LSTMConfig,
         PatchConfig,
+        PretrainConfig,
         ReadConfig,
         TrainerConfig,
     )
     from tsattn.data.findings import DataError, Finding
     from tsattn.forecaster import Forecaster, NotFittedError
     from tsattn.store import ModelFolderError
+    from tsattn.synthetic.prior import simulate
     from tsattn.verdict import Verdict
 
 _WHERE = {
@@ -40,12 +42,14 @@ _WHERE = {
     "InvertedConfig": "tsattn.config",
     "LSTMConfig": "tsattn.config",
     "LinearConfig": "tsattn.config",
+    "PretrainConfig": "tsattn.config",
     "TrainerConfig": "tsattn.config",
     "ReadConfig": "tsattn.config",
     "DataError": "tsattn.data.findings",
     "Finding": "tsattn.data.findings",
     "ModelFolderError": "tsattn.store",
     "Verdict": "tsattn.verdict",
+    "simulate": "tsattn.synthetic.prior",
 }
 
 __all__ = [
@@ -62,9 +66,11 @@ __all__ = [
     "ModelFolderError",
     "NotFittedError",
     "PatchConfig",
+    "PretrainConfig",
     "ReadConfig",
     "TrainerConfig",
     "Verdict",
+    "simulate",
 ]
 
 

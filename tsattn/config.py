@@ -410,13 +410,13 @@ class LengthConfig:
 def default_lengths() -> list[LengthConfig]:
     """Steps of about equal cost: the shorter the windows, the more of them."""
     rows = (
-        (32, 2, 1536, 0.18),
-        (64, 2, 1024, 0.29),
-        (128, 3, 608, 0.25),
-        (320, 4, 288, 0.14),
-        (512, 4, 184, 0.07),
-        (1024, 8, 92, 0.04),
-        (2048, 16, 46, 0.03),
+        (32, 2, 1536, 0.10),
+        (64, 2, 1024, 0.19),
+        (128, 3, 608, 0.20),
+        (320, 4, 288, 0.18),
+        (512, 4, 184, 0.18),
+        (1024, 8, 92, 0.09),
+        (2048, 16, 46, 0.06),
     )
     return [LengthConfig(*row) for row in rows]
 

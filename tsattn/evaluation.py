@@ -69,15 +69,16 @@ def backtest(
     windows: int = 5,
     step: int | None = None,
     refit: bool = False,
+    pretrained: bool = False,
     transformer: Any = None,
     reporting: Any = None,
 ) -> Backtest:
     """Forecast from `windows` cut-offs per series, the last one `horizon` rows before its end, earlier ones `step` rows before.
 
-    `refit=True` fits at every cut-off, otherwise once at the earliest. Cut-offs are counted from the end of each series; where
-    series end at different dates, a fit therefore holds rows of one that lie after the cut-off of another (never of its own).
-    A `transformer` that comes fitted has seen later rows: a fresh copy of it is fitted. Raises DataError when no series is long
-    enough.
+    `refit=True` fits at every cut-off, otherwise once at the earliest; `pretrained` asks the pretrained network, trains none.
+    Cut-offs are counted from the end of each series; where series end at different dates, a fit therefore holds rows of one
+    that lie after the cut-off of another (never of its own). A `transformer` that comes fitted has seen later rows: a fresh
+    copy of it is fitted. Raises DataError when no series is long enough.
     """
     check_names(rows.names, backtest_columns(config.quantiles))
     full = to_frame(rows, read)
@@ -96,7 +97,8 @@ def backtest(
             continue
         known = cut(rows, cutoff)
         if fitted is None or refit:
-            frame, fit = fit_rows(known, read, config, transformer=transformer, reporting=reporting)
+            learning = {"network": not pretrained, "pretrained": pretrained, "transformer": transformer}
+            frame, fit = fit_rows(known, read, config, **learning, reporting=reporting)
             fitted = fit.fitted
             folds.append(describe_fold(cutoff, frame, fit))
         else:

@@ -14,7 +14,7 @@ from tsattn import baselines
 from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, select
 from tsattn.turns import BUILDING
-from tsattn.verdict import NETWORK, Verdict
+from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
 
@@ -69,6 +69,7 @@ class Settings:
     architecture: str | None = None  # key of models.MODELS; None: no network was trained
     model: ModelConfig | None = None
     steps: int = 0  # training steps behind the weights
+    pretrained: str = ""  # SHA-256 of the pretrained weights that are asked, or that training began with; "": neither
     details: dict[str, Any] = field(default_factory=dict)  # validation losses, seconds, number of parameters ...
 
 
@@ -100,8 +101,8 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
     """
     rung = rung or fitted.verdict.answer
     settings, schema = fitted.settings, fitted.schema
-    if rung == NETWORK:
-        answer = _predict_network(fitted, panel, horizon)
+    if rung in MODELS:
+        answer = _predict_network(fitted, panel, horizon) if rung == NETWORK else _predict_pretrained(fitted, panel, horizon)
         silent = ~in_sight(fitted, panel)
         _check_finite(answer, panel, ~silent)
         if silent.any():  # nothing in the context to forecast from
@@ -122,6 +123,22 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
     )
 
 
+def model_of(fitted: Fitted) -> str | None:
+    """The rung that is a model: the trained network, or the pretrained one; None where the naive forecasts are alone."""
+    if fitted.network is not None:
+        return NETWORK
+    return PRETRAINED if fitted.settings.pretrained else None
+
+
+def _predict_pretrained(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
+    """The network that ships with tsattn, if it still is the one that was asked before."""
+    from tsattn import zero_shot
+
+    if zero_shot.pretrained().sha256 != fitted.settings.pretrained:
+        raise ValueError("this folder was made with other pretrained weights than this tsattn has: make it again")
+    return Prediction(*zero_shot.forecast(panel, horizon, levels=fitted.settings.levels, integer=fitted.schema.integer))
+
+
 def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:
     """Raise a ValueError where the network gives a number that is none for a series of which it sees values."""
     broken = np.flatnonzero(seen & ~(np.isfinite(answer.mean).all(axis=1) & np.isfinite(answer.quantiles).all(axis=(1, 2))))
@@ -134,8 +151,9 @@ def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:
 
 def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:
     """Whether a series has any value among the last `context_length` rows, which are all that the network sees, bool [S]."""
-    nothing = np.isnan(right_aligned(panel, fitted.settings.context_length)).all(axis=(1, 2))
-    return np.logical_not(nothing)
+    known = np.append(0, np.cumsum(~np.isnan(panel.values).all(axis=1)))
+    first = np.maximum(panel.indptr[1:] - fitted.settings.context_length, panel.indptr[:-1])
+    return known[panel.indptr[1:]] > known[first]
 
 
 def fallback_of(fitted: Fitted) -> str:
@@ -146,7 +164,7 @@ def fallback_of(fitted: Fitted) -> str:
 def rungs_that_answer(fitted: Fitted, panel: Panel) -> np.ndarray:
     """The rung that answers for each series, [S] of names."""
     answer = np.full(len(panel.ids), fitted.verdict.answer, dtype=object)
-    if fitted.verdict.answer == NETWORK:
+    if fitted.verdict.answer in MODELS:
         answer[~in_sight(fitted, panel)] = fallback_of(fitted)
     return answer
 

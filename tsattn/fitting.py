@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn import metrics, sizing
+from tsattn import candidates, sizing
+from tsattn.candidates import Plan
 from tsattn.config import FitConfig, ModelConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel
-from tsattn.fitted import Fitted, Schema, Settings, build_network, check_one_end, together
-from tsattn.ladder import Windows, score_windows, units_of_error, verdict_of
+from tsattn.fitted import Fitted, Schema, Settings, check_one_end, together
+from tsattn.ladder import Windows, score_windows, verdict_of
 from tsattn.verdict import NETWORK, Verdict, in_words
-
-MAX_VALIDATION_WINDOWS = 1000
 
 
 class Fit(NamedTuple):
@@ -29,22 +28,24 @@ class Fit(NamedTuple):
     windows: Windows  # what the verdict rests on
 
 
-class Plan(NamedTuple):
-    """What is decided before any training."""
-
-    settings: Settings  # without a decided head; architecture None where no network can be trained
-    parts: sizing.Parts
-    first_cut: np.ndarray  # [S] first row that may be a target in training
-    reason: str  # why no network is trained, as a sentence; empty where one is
-    findings: list[Finding]
-
-
-def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True, reporting: Any = None) -> Fit:
+def fit(
+    panel: Panel,
+    schema: Schema,
+    config: FitConfig,
+    *,
+    network: bool = True,
+    pretrained: bool = False,
+    reporting: Any = None,
+) -> Fit:
     """Fit on all rows of `panel`, whose calendar must reach the horizon beyond its end.
 
-    `network=False` looks at the naive forecasts only. `reporting` is a `training.fit.Reporting`.
+    `network=False` trains nothing: the naive forecasts are looked at, and with `pretrained` the network that ships with tsattn.
+    `reporting` is a `training.fit.Reporting`.
     """
     plan = make_plan(panel, schema, config, network)
+    draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
+    if pretrained or (network and plan.reason and candidates.left_open(config, draft)):
+        plan = plan._replace(settings=candidates.asking_pretrained(plan.settings))
     if reporting is not None:
         reporting.say(*plan.findings)
     draft = Fitted(schema, plan.settings, Verdict("last_value", "cannot judge", ""))
@@ -52,11 +53,12 @@ def fit(panel: Panel, schema: Schema, config: FitConfig, *, network: bool = True
         _check_together(draft, panel)
         if reporting is not None and reporting.again:
             reporting.say(f"  stopped at any moment, it goes on with: {reporting.again}")
-        draft = _trained(draft, panel, plan, config, reporting)
+        scratch = candidates.from_scratch(draft, panel, plan, config, reporting)
+        draft = candidates.best_of_all(scratch, panel, plan, config, reporting)
     windows = score_windows(draft, panel, plan.parts)
     fitted = replace(draft, verdict=verdict_of(draft, windows, plan.reason))
     if fitted.network is not None and config.refit:
-        fitted = _refitted(fitted, panel, plan, config, reporting)
+        fitted = candidates.refitted(fitted, panel, plan, config, reporting)
     decisions = _decisions(fitted)
     if reporting is not None:
         reporting.say(*decisions)
@@ -134,141 +136,22 @@ def _why_no_network(config: FitConfig | None, num_windows: int, num_verdict: int
     return ""
 
 
-def _trained(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
-    """The draft with the network that validates best; each head that fits the data is tried where `head=auto`."""
-    assert plan.settings.model is not None
-    heads = [plan.settings.model.head]
-    if heads == ["auto"]:
-        heads = ["quantile", "negative_binomial"] if draft.schema.integer else ["quantile"]
-    elif heads == ["negative_binomial"] and not draft.schema.integer:
-        raise ValueError("model.head=negative_binomial is for counts: these values are not all whole numbers of 0 or more")
-    candidates = [_train_head(draft, panel, plan, config, head, reporting) for head in heads]
-    losses = {head: loss for head, (_, loss) in zip(heads, candidates, strict=True)}
-    best, _ = min(candidates, key=lambda candidate: candidate[1])
-    return replace(best, settings=replace(best.settings, details={**best.settings.details, "validation_pinball": losses}))
-
-
-def _train_head(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
-    """One network with this head, early-stopped and calibrated on the validation windows, and its scaled pinball loss there."""
-    from tsattn.training.fit import TrainData, train
-
-    assert plan.settings.model is not None
-    settings = replace(plan.settings, model=replace(plan.settings.model, head=head))
-    network = build_network(settings, panel.num_features)
-    series, cut = validation_windows(fitted, panel, plan)
-    rows, windows = _training_rows(fitted, panel, plan.first_cut, plan.parts.validation)
-    ends = _ends(panel, plan.parts.verdict)
-    trained = train(
-        network,
-        TrainData(rows, windows, panel.ids, (series, cut), ends, panel.weights),
-        config.trainer,
-        context_length=settings.context_length,
-        horizon=settings.horizon,
-        seed=settings.seed,
-        name=f"{head} head",
-        reporting=reporting,
-        made_with=settings.model,
-    )
-    details = {
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "training_windows": windows.total,
-        "history": [list(look) for look in trained.history],  # as JSON gives it back
-        "seconds": trained.seconds,
-        "note": trained.note,
-    }
-    fitted = replace(fitted, settings=replace(settings, steps=trained.steps, details=details), network=network)
-    return fitted, _calibrate(fitted, panel, plan, series, cut)
-
-
-def _training_rows(fitted: Fitted, panel: Panel, first_cut: np.ndarray, end: np.ndarray) -> tuple[Any, Any]:
-    """Tensors that end each series at row `end`, and the windows whose targets lie within."""
-    from tsattn.data.windows import panel_tensors
-
-    return panel_tensors(panel, end), _windows(fitted, panel, first_cut, end - fitted.settings.horizon)
-
-
-def _windows(fitted: Fitted, panel: Panel, first: np.ndarray, last: np.ndarray) -> Any:
-    """The windows with cuts from `first` to `last` [S]: one per series and cut, or one per date where series go together."""
-    from tsattn.data.windows import dates_between, windows_between
-
-    if together(fitted):
-        return dates_between(first, last, panel.lengths.max(initial=0) - panel.lengths)
-    return windows_between(first, last)
-
-
-def _ends(panel: Panel, rows: np.ndarray) -> Any:
-    import torch
-
-    return torch.from_numpy(panel.indptr[:-1] + rows)
-
-
-def validation_windows(fitted: Fitted, panel: Panel, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Series and cut of the windows whose targets lie in the validation part; evenly chosen where there are many."""
-    windows = _windows(fitted, panel, plan.parts.validation, plan.parts.verdict - plan.settings.horizon)
-    most = max(MAX_VALIDATION_WINDOWS // len(panel.ids), 1) if together(fitted) else MAX_VALIDATION_WINDOWS
-    chosen = np.unique(np.linspace(0, windows.total - 1, min(windows.total, most)).astype(np.int64))
-    return windows.locate(chosen)
-
-
-def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut: np.ndarray) -> float:
-    """Fit the intervals to the validation windows, in place, and return their pinball loss in units of the seasonal error."""
-    import torch
-    from einops import rearrange
-
-    from tsattn.data.windows import gather, panel_tensors
-
-    settings, network = fitted.settings, fitted.network
-    tensors = panel_tensors(panel, plan.parts.verdict)
-    batch = gather(
-        tensors,
-        torch.from_numpy(series),
-        torch.from_numpy(cut),
-        context_length=settings.context_length,
-        horizon=settings.horizon,
-    )
-    with torch.inference_mode():
-        raw, scale = network(batch.context, batch.observed, batch.features, settings.horizon)
-        network.head.calibrate(raw, batch.target, batch.target_observed, scale)
-        quantiles = rearrange(network.head.quantiles(raw, scale), "b h v q -> (b v) h q").numpy()
-    y = rearrange(torch.where(batch.target_observed, batch.target, torch.nan), "b h v -> (b v) h").double().numpy()
-    units = units_of_error(panel, plan.parts.validation, fitted.schema.season_length)[series.ravel()]
-    loss = metrics.pinball(y / units[:, None], quantiles / units[:, None, None], levels=settings.levels)
-    return loss if np.isfinite(loss) else np.inf  # nothing to compare by: the first head stays
-
-
-def _refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
-    """The same network trained afresh on all rows for the number of steps found; its intervals stay as calibrated."""
-    from tsattn.training.fit import TrainData, train
-
-    settings = fitted.settings
-    network = build_network(settings, panel.num_features)
-    train(
-        network,
-        TrainData(*_training_rows(fitted, panel, plan.first_cut, panel.lengths), panel.ids, weights=panel.weights),
-        config.trainer,
-        context_length=settings.context_length,
-        horizon=settings.horizon,
-        seed=settings.seed,
-        steps=settings.steps,
-        name="refit on all rows",
-        reporting=reporting,
-        made_with=settings.model,
-    )
-    for name, buffer in fitted.network.head.named_buffers():
-        network.head.get_buffer(name).copy_(buffer)
-    return replace(fitted, network=network)
-
-
 def _decisions(fitted: Fitted) -> list[Finding]:
-    """What training decided: head and number of steps."""
-    if fitted.network is None:
-        return []
+    """What training decided: which candidate, head and number of steps."""
     settings = fitted.settings
+    findings = []
+    if "candidates" in settings.details:
+        losses = settings.details["candidates"]
+        compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+        message = f"{min(losses, key=lambda name: losses[name])}; validation loss {compared}"
+        findings.append(Finding("candidate", message, "model.d_model=", details=dict(losses)))
+    if fitted.network is None:
+        return findings
     assert settings.model is not None
     losses = settings.details["validation_pinball"]
     compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
     chosen = f"the {settings.model.head} head after {settings.steps} steps; validation loss {compared}"
-    findings = [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+    findings += [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
     if settings.details["note"]:
         findings.append(Finding("validation", settings.details["note"], "trainer.max_steps=", "warning"))
     return findings

@@ -17,7 +17,7 @@ from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
 from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
-from tsattn.verdict import in_words
+from tsattn.verdict import PRETRAINED, in_words
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -27,9 +27,10 @@ class NotFittedError(ValueError, AttributeError):
 class Forecaster:
     """Forecast the next values of one or many series, with intervals and a verdict against naive forecasts.
 
-    horizon: steps to forecast; None means one season, or 7. model: "auto" (the encoder) or an architecture,
-    a key of `tsattn.models.MODELS`. context_length: steps the model looks back. quantiles: levels between 0 and 1. config: a
-    `FitConfig` with everything else; the other arguments, where given, win over it. After `fit`: `fitted_`, `findings_`,
+    horizon: steps to forecast; None means one season, or 7. model: "auto" (the encoder), an architecture, which is a key of
+    `tsattn.models.MODELS`, or "pretrained": the network that ships with tsattn, which needs no training. context_length: steps
+    the model looks back. quantiles: levels between 0 and 1. config: a `FitConfig` with everything else; the other arguments,
+    where given, win over it. After `fit`: `fitted_`, `findings_`,
     `verdict_`, `verdict_windows_` (how every rung did on each window of the verdict); after `predict`: `data_findings_`; after
     `backtest`: `backtest_`.
 
@@ -83,7 +84,18 @@ class Forecaster:
 
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
-        return self._learn(data, read, network=True, covariates=covariates, transformer=transformer, reporting=reporting)
+        pretrained = self.model == PRETRAINED
+        if pretrained and (covariates is not None or transformer is not None):
+            raise ValueError("the pretrained model reads no covariates: choose another model=, which is trained with them")
+        return self._learn(
+            data,
+            read,
+            network=not pretrained,
+            pretrained=pretrained,
+            covariates=covariates,
+            transformer=transformer,
+            reporting=reporting,
+        )
 
     def fit_naive(self, data: Any, *, read: ReadConfig | dict[str, Any] | None = None) -> Forecaster:
         """Like `fit`, without a network: the naive forecast that was best on held-out windows answers, at once."""
@@ -95,6 +107,7 @@ class Forecaster:
         read: ReadConfig | dict[str, Any] | None,
         *,
         network: bool,
+        pretrained: bool = False,
         covariates: CovariatesConfig | dict[str, Any] | None = None,
         transformer: Any = None,
         reporting: Any = None,
@@ -105,7 +118,13 @@ class Forecaster:
             config = replace(config, covariates=settings_of(CovariatesConfig, as_lists(covariates), "covariates"))
         rows = to_rows(data, reading, None, config.covariates)
         frame, fit = fit_rows(
-            rows, reading, config, network=network, transformer=transformer, reporting=make_reporting(reporting)
+            rows,
+            reading,
+            config,
+            network=network,
+            pretrained=pretrained,
+            transformer=transformer,
+            reporting=make_reporting(reporting),
         )
         learned = {
             "read_": reading,
@@ -127,12 +146,24 @@ class Forecaster:
 
         Columns: the caller's id and time names, `forecast` (the median), `mean`, a column per quantile (`q0.1` ...), `model`
         (the rung that answered). A horizon longer than the trained one is rolled, with wider intervals and a warning.
-        `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`.
+        `data_findings_` holds what was found in these data, as `findings_` does for those of `fit`. A `Forecaster.pretrained()`
+        that was not fitted takes the data of each call for all there is.
         """
-        now = copy(self)  # a fit in another thread may end meanwhile
+        now, data = self._asked(data, horizon)
         frame, steps = now.frame(data, horizon=horizon)
         self.data_findings_ = now.data_findings_
         return forecast_table(now.fitted_, frame, steps, now.future_rows(future, frame))
+
+    def _asked(self, data: Any, horizon: int | None) -> tuple[Forecaster, Any]:
+        """Who answers, and from which data: a copy, as a fit in another thread may end meanwhile.
+
+        An unfitted pretrained one is fitted to the data, which trains nothing; its verdict and findings are kept, the data not.
+        """
+        if self.model != PRETRAINED or hasattr(self, "rows_") or data is None:
+            return copy(self), data
+        once = Forecaster(**{**self.get_params(), "horizon": horizon or self.horizon}).fit(data)
+        self.fitted_, self.findings_ = once.fitted_, once.findings_
+        return once, None
 
     def future_rows(self, future: Any, frame: Frame) -> Rows | None:
         """The covariates known ahead of `frame`, and its times where it lies on no grid; None where none are given."""
@@ -175,6 +206,7 @@ class Forecaster:
             windows=windows,
             step=step,
             refit=refit,
+            pretrained=self.model == PRETRAINED,
             transformer=getattr(self, "transformer_", None),
             reporting=make_reporting(reporting),
         )
@@ -183,7 +215,7 @@ class Forecaster:
 
     def plot(self, data: Any = None, *, horizon: int | None = None, future: Any = None) -> Any:
         """History, forecast and intervals as a matplotlib Figure, one panel per series, nine at most."""
-        now = copy(self)  # as in predict
+        now, data = self._asked(data, horizon)
         frame, steps = now.frame(data, horizon=horizon)
         self.data_findings_ = now.data_findings_
         return draw(now.fitted_, frame, forecast_table(now.fitted_, frame, steps, now.future_rows(future, frame)))
@@ -201,6 +233,15 @@ class Forecaster:
         forecaster.fitted_, forecaster.findings_ = stored.fitted, Findings(stored.findings)
         forecaster.config_, forecaster.read_ = stored.config, stored.read
         return forecaster
+
+    @classmethod
+    def pretrained(cls, horizon: int | None = None, *, quantiles: list[float] | None = None) -> Forecaster:
+        """Forecasts without training: `Forecaster.pretrained().predict([2, 5, 10, 6, 8], horizon=1)`.
+
+        The network ships with tsattn and has learned from simulated series alone. It answers where it beats the naive forecasts
+        on held-out windows of the data, and where there are too few of these to judge; `verdict_` says so.
+        """
+        return cls(horizon, model=PRETRAINED, quantiles=quantiles)
 
     @property
     def verdict_(self) -> Any:
@@ -232,7 +273,7 @@ class Forecaster:
             "quantiles": None if self.quantiles is None else list(self.quantiles),
             "seed": self.seed,
         }
-        model = base.model if self.model == "auto" else fitting.default_config(self.model)
+        model = base.model if self.model in ("auto", PRETRAINED) else fitting.default_config(self.model)
         if self.config is not None and model.name == base.model.name:
             model = base.model
         return replace(base, model=model, **{name: value for name, value in given.items() if value is not None})

@@ -12,15 +12,16 @@ import numpy as np
 from tsattn import metrics, verdict
 from tsattn.baselines import BASELINES, forecast_from
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import CHUNK, Fitted, Prediction, fallback_of, in_sight, predict, together
+from tsattn.fitted import CHUNK, Fitted, Prediction, fallback_of, in_sight, model_of, predict, together
 from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
-from tsattn.verdict import NETWORK, Verdict
+from tsattn.verdict import Verdict
 
 
 def rungs_of(fitted: Fitted) -> list[str]:
-    """The naive forecasts, and the network where there is one."""
-    return [*BASELINES, *([NETWORK] if fitted.network is not None else [])]
+    """The naive forecasts, and the model where there is one."""
+    model = model_of(fitted)
+    return [*BASELINES, *([model] if model else [])]
 
 
 class Windows(NamedTuple):
@@ -45,12 +46,12 @@ def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
     windows, units = Windows(series, origin, cut, errors, inside), np.full(len(series), np.nan)
     for part in blocks(cuts.max(axis=1, initial=0)) if len(series) else ():
         _score_naive(draft, panel, np.maximum.accumulate(cuts[part], axis=1), number[part], part, windows, units)
-    if draft.network is not None:
+    if model_of(draft) is not None:
         chunk = len(series) if together(draft) else CHUNK
         for k in range(parts.num_origins):
             of_origin = np.flatnonzero(origin == k)
             for begin in range(0, len(of_origin), chunk):
-                _score_network(draft, panel, of_origin[begin : begin + chunk], windows, units)
+                _score_model(draft, panel, of_origin[begin : begin + chunk], windows, units)
     return windows
 
 
@@ -69,15 +70,16 @@ def _score_naive(
         _keep(windows, rung, which, y, units, Prediction(answer.mean[some], answer.quantiles[some]), draft.settings.levels)
 
 
-def _score_network(draft: Fitted, panel: Panel, which: np.ndarray, windows: Windows, units: np.ndarray) -> None:
-    """The network on the windows `which` of one origin; where it sees no value, what a naive rung said in its place."""
-    horizon, cut = draft.settings.horizon, windows.cut[which]
+def _score_model(draft: Fitted, panel: Panel, which: np.ndarray, windows: Windows, units: np.ndarray) -> None:
+    """The model on the windows `which` of one origin; where it sees no value, what a naive rung said in its place."""
+    horizon, cut, model = draft.settings.horizon, windows.cut[which], model_of(draft)
+    assert model is not None
     seen = select(panel, windows.series[which], np.maximum(cut - draft.settings.context_length, 0), cut)
     y, silent = _scored(panel, windows, units, which, horizon), ~in_sight(draft, seen)
     y[silent] = np.nan
-    _keep(windows, NETWORK, which, y, units, predict(draft, seen, horizon, NETWORK), draft.settings.levels)
+    _keep(windows, model, which, y, units, predict(draft, seen, horizon, model), draft.settings.levels)
     for scores in (windows.errors, windows.inside):
-        scores[NETWORK][which[silent]] = scores[fallback_of(draft)][which[silent]]
+        scores[model][which[silent]] = scores[fallback_of(draft)][which[silent]]
 
 
 def _scored(panel: Panel, windows: Windows, units: np.ndarray, which: np.ndarray, horizon: int) -> np.ndarray:

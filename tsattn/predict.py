@@ -13,6 +13,7 @@ from tsattn.config import PredictConfig
 from tsattn.data.findings import printable
 from tsattn.files import write_file
 from tsattn.output import check_picture_path, check_table_path, show_table, write_table
+from tsattn.verdict import PRETRAINED
 
 
 def main(config: PredictConfig) -> None:
@@ -32,7 +33,7 @@ def main(config: PredictConfig) -> None:
     else:
         if config.future is not None:
             raise ValueError("future= holds covariates for a trained model: give its folder with load=")
-        forecaster = Forecaster(config=fit_config_of(config)).fit_naive(data, read=config.read)
+        forecaster = Forecaster(model=PRETRAINED, config=fit_config_of(config)).fit(data, read=config.read)
         data = None
     frame, steps = forecaster.frame(data, horizon=config.horizon)
     say_origin(config)

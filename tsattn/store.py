@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tsattn.config import FitConfig, ReadConfig
+from tsattn.config import FitConfig, ModelConfig, ReadConfig
 from tsattn.data.findings import Finding
 from tsattn.files import replace_together
 from tsattn.fitted import Fitted, Schema, Settings, build_network
@@ -95,6 +95,24 @@ def load(folder: str | os.PathLike[str]) -> Stored:
 def weights_sha256(fitted: Fitted) -> str | None:
     """SHA-256 of the network's tensors as they would be saved; None without a network."""
     return None if fitted.network is None else sha256(_weights(fitted))
+
+
+def network_from(content: bytes, model: ModelConfig, *, context_length: int, horizon: int, levels: tuple[float, ...]) -> Any:
+    """The network of these sizes with the weights of a safetensors file, in float32; buffers stay as they are built.
+
+    Raises ValueError unless the weights are those of such a network and finite.
+    """
+    from safetensors.torch import load as tensors_from_bytes
+
+    settings = Settings(horizon, context_length, levels, levels, seed=0, architecture=model.name, model=model)
+    network = build_network(settings, 0)
+    weights = {name: tensor.float() for name, tensor in tensors_from_bytes(content).items()}
+    if {name: p.shape for name, p in network.named_parameters()} != {name: tensor.shape for name, tensor in weights.items()}:
+        raise ValueError("the weights are not those of this model")
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise ValueError("the weights are not all finite numbers")
+    network.load_state_dict(weights, strict=False)
+    return network
 
 
 # ---- to files ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -18,7 +19,7 @@ from tsattn.config import MAX_LEVELS, MAX_STEPS, MAX_WINDOW, MODEL_CONFIGS, FitC
 from tsattn.data.covariates import from_plain
 from tsattn.data.findings import LEVELS, Finding
 from tsattn.fitted import Schema, Settings
-from tsattn.verdict import NETWORK, Verdict
+from tsattn.verdict import NETWORK, PRETRAINED, Verdict
 
 MAX_CALENDAR = 1000
 MAX_FEATURES = 20_000  # of the calendar and of covariates
@@ -175,7 +176,9 @@ def described(values: Any, *, complete: bool) -> Described:
     found = Described(**{name: of_type(kind, values[name], name, complete=complete) for name, kind in kinds.items()})
     _check_settings(found)
     _check_schema(found)
-    verdict, rungs = found.verdict, {*BASELINES, *([NETWORK] if found.settings.architecture else [])}
+    network = found.settings.architecture
+    models = {NETWORK: network, PRETRAINED: found.settings.pretrained and not network}
+    verdict, rungs = found.verdict, {*BASELINES, *(rung for rung, there in models.items() if there)}
     if verdict.answer not in rungs or verdict.best_baseline not in {None, *BASELINES}:
         raise ValueError(f"verdict: {verdict.answer!r:.50} cannot answer, it must be one of {', '.join(sorted(rungs))}")
     return found
@@ -217,6 +220,8 @@ def _check_settings(found: Described) -> None:
         raise ValueError(f"settings.levels are not up to {MAX_LEVELS} rising numbers between 0 and 1 with 0.5 among them")
     if not set(quantiles) <= set(levels):
         raise ValueError("settings.quantiles are not among settings.levels")
+    if settings.pretrained and not re.fullmatch("[0-9a-f]{64}", settings.pretrained):
+        raise ValueError("settings.pretrained is not the SHA-256 of weights")
     if settings.architecture != (settings.model and settings.model.name):
         raise ValueError(f"settings.architecture is {settings.architecture!r:.50}, but settings.model is another one")
     if settings.architecture not in (None, fit.model.name):

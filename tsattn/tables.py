@@ -20,7 +20,7 @@ from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import ELAPSED, Panel, make_panel
 from tsattn.data.reach import check_steps_ahead
 from tsattn.data.read import Names, Rows
-from tsattn.fitted import NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
+from tsattn.fitted import MODELS, NETWORK, Fitted, Prediction, Schema, predict, rungs_that_answer, whole_blocks
 from tsattn.ladder import Windows
 from tsattn.sizing import default_horizon, split_parts
 
@@ -39,6 +39,7 @@ def fit_rows(
     config: FitConfig,
     *,
     network: bool = True,
+    pretrained: bool = False,
     transformer: Any = None,
     reporting: Any = None,
 ) -> tuple[Frame, fitting.Fit]:
@@ -56,7 +57,7 @@ def fit_rows(
     panel, schema, told = _panel_and_schema(by_name, config, transformer, network)
     if reporting is not None:
         reporting.say(*told)
-    fit = fitting.fit(panel, schema, config, network=network, reporting=reporting)
+    fit = fitting.fit(panel, schema, config, network=network, pretrained=pretrained, reporting=reporting)
     windows = fit.windows._replace(series=order[fit.windows.series])
     return frame._replace(findings=(*frame.findings, *told)), fit._replace(windows=windows)
 
@@ -129,7 +130,7 @@ def forecast_columns(quantiles: Iterable[float]) -> list[str]:
 
 def backtest_columns(quantiles: Iterable[float]) -> list[str]:
     """The columns of a back-test beside id and time."""
-    return ["cutoff", "y", *forecast_columns(quantiles), *BASELINES, NETWORK]
+    return ["cutoff", "y", *forecast_columns(quantiles), *BASELINES, *MODELS]
 
 
 def check_names(names: Names, columns: list[str]) -> None:

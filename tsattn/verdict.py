@@ -10,12 +10,15 @@ from tsattn.bootstrap import paired_block_bootstrap
 from tsattn.data.findings import printable
 from tsattn.sizing import MIN_VERDICT_WINDOWS
 
-NETWORK = "network"  # the name of the trained rung; the others are those of baselines.BASELINES
+NETWORK = "network"  # the name of the trained rung
+PRETRAINED = "pretrained"  # of the network that ships with tsattn; the others are those of baselines.BASELINES
+MODELS = (NETWORK, PRETRAINED)
 FEW_SERIES = 10
 MANY_ORIGINS = 8
 
 WORDS = {
     "network": "the attention model",
+    "pretrained": "the pretrained attention model",
     "last_value": "the last value",
     "seasonal_naive": "the seasonal naive forecast",
     "drift": "the drift forecast",
@@ -69,21 +72,24 @@ def judge(
     scored = np.all([np.isfinite(e) for e in errors.values()], axis=0) if errors else np.zeros(0, bool)
     num = int(scored.sum())
     mase = {name: float(e[scored].mean()) for name, e in errors.items()} if num else {}
-    best = min((name for name in mase if name != NETWORK), key=lambda name: mase[name], default=None)
+    model = next((name for name in MODELS if name in errors), None)
+    best = min((name for name in mase if name != model), key=lambda name: mase[name], default=None)
     if num < MIN_VERDICT_WINDOWS or best is None:
-        return _cannot_judge(num, mase, num_rows, reason)
-    if NETWORK not in mase:
+        return _cannot_judge(num, mase, num_rows, reason, model)
+    if model is None:
         text = (
             f"{reason}{_upper(WORDS[best])} answers: of the naive forecasts it had the smallest error on {_windows(num)} "
             f"(MASE {mase[best]:.2f})."
         )
         return Verdict(best, "cannot judge", text, num, mase, best)
-    difference = mase[NETWORK] - mase[best]
-    low, high = difference_interval(errors[NETWORK][scored] - errors[best][scored], series[scored], origin[scored])
+    difference = mase[model] - mase[best]
+    low, high = difference_interval(errors[model][scored] - errors[best][scored], series[scored], origin[scored])
     few_dates = len(np.unique(origin[scored])) < MIN_VERDICT_WINDOWS
     decision = "no clear difference" if few_dates or low <= 0 <= high else "use it" if high < 0 else "do not use it"
-    answer = NETWORK if difference < 0 else best
-    text = _sentence(decision, answer, best, mase, num, (low, high), in_words(NETWORK, architecture))
+    answer = model if difference < 0 else best
+    text = _sentence(decision, model, answer, best, mase, num, (low, high), in_words(model, architecture))
+    if model == PRETRAINED:
+        text = f"{text} {reason}".rstrip()
     if few_dates:
         text += f" All these windows lie at fewer than {MIN_VERDICT_WINDOWS} dates, too few to be sure."
     return Verdict(answer, decision, text, num, mase, best, difference, (low, high))
@@ -107,33 +113,35 @@ def difference_interval(
 
 def _sentence(
     decision: str,
+    model: str,
     answer: str,
     best: str,
     mase: dict[str, float],
     num: int,
     interval: tuple[float, float],
-    network: str,
+    called: str,
 ) -> str:
     compared = (
-        f"On {_windows(num)} the error of {network} was MASE {mase[NETWORK]:.2f}, that of {WORDS[best]}, the best "
-        f"naive forecast, {mase[best]:.2f} (difference {mase[NETWORK] - mase[best]:+.2f}, 95 % interval {interval[0]:+.2f} to "
+        f"On {_windows(num)} the error of {called} was MASE {mase[model]:.2f}, that of {WORDS[best]}, the best "
+        f"naive forecast, {mase[best]:.2f} (difference {mase[model] - mase[best]:+.2f}, 95 % interval {interval[0]:+.2f} to "
         f"{interval[1]:+.2f})."
     )
     if decision == "use it":
-        share = f" Its error is {100 * (1 - mase[NETWORK] / mase[best]):.0f} % smaller." if mase[best] > 0 else ""
-        return f"Use {network}. {compared}{share}"
+        share = f" Its error is {100 * (1 - mase[model] / mase[best]):.0f} % smaller." if mase[best] > 0 else ""
+        return f"Use {called}. {compared}{share}"
     if decision == "do not use it":
-        return f"Do not use {network}: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
-    answers = network if answer == NETWORK else WORDS[answer]
-    return f"No clear difference between {network} and a naive forecast; {answers} answers. {compared}"
+        return f"Do not use {called}: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
+    answers = called if answer == model else WORDS[answer]
+    return f"No clear difference between {called} and a naive forecast; {answers} answers. {compared}"
 
 
-def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str) -> Verdict:
-    """Too few windows: the last value under three rows, else the damped mean."""
-    answer = "last_value" if num_rows < 3 else "damped_mean"
+def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str, model: str | None) -> Verdict:
+    """Too few windows: the last value under three rows, else the pretrained model where it is asked, else the damped mean."""
+    answer = "last_value" if num_rows < 3 else PRETRAINED if model == PRETRAINED else "damped_mean"
+    simulated = " and what was learned from simulated series" * (answer == PRETRAINED)
     text = (
         f"Cannot judge: {_windows(num)}, {MIN_VERDICT_WINDOWS} are needed. {reason}{_upper(WORDS[answer])} answers, "
-        f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}: take it as a rough guess."
+        f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}{simulated}: take it as a rough guess."
     )
     return Verdict(answer, "cannot judge", text, num, mase)
 

@@ -2,7 +2,8 @@
 
     python benchmarks/peers/classical.py DATA OUT radiology_daily phenocam_daily:3 ...
 
-":3" takes the latest three cut-offs only (AutoETS needs a second per window).
+":3" takes the latest three cut-offs only (AutoETS needs a second per window). ":last" takes the last rows of each series as
+they come, whatever times are absent, as `benchmarks/zero_shot.py` does.
 Writes OUT/<panel>_classical.parquet: unique_id, cutoff (last stamp seen), step, AutoETS, Theta. Histories are cut to their last
 1,000 rows, gaps interpolated (neither method takes them), a forecast that is not finite is replaced by the seasonal naive one.
 """
@@ -39,12 +40,17 @@ def main() -> None:
     panels = json.loads((data / "panels.json").read_text())["panels"]
     for argument in sys.argv[3:]:
         name, _, origins = argument.partition(":")
+        as_they_come = origins == "last"
+        origins = 1 if as_they_come else int(origins or panels[name]["origins"])
         panel, started = panels[name], time.time()
         df = pd.read_parquet(data / panel["path"])
         horizon, rows = panel["horizon"], []
         for unique_id, series in df.groupby("unique_id", sort=False):
-            full = series.set_index("ds")["y"].astype(float).asfreq(panel["freq"])
-            for back in range(min(int(origins or panel["origins"]), panel["origins"]), 0, -1):
+            full = series.set_index("ds")["y"].astype(float)
+            full = full if as_they_come else full.asfreq(panel["freq"])
+            if as_they_come and len(full) < horizon + 3:
+                continue
+            for back in range(min(origins, panel["origins"]), 0, -1):
                 known = full.iloc[: len(full) - back * horizon]
                 if len(known) < 1 or known.notna().sum() == 0:
                     continue

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from tsattn.config import PretrainConfig
 from tsattn.files import write_file
 from tsattn.synthetic.draws import pick, standardized
 from tsattn.synthetic.generators import GENERATORS
@@ -52,6 +53,14 @@ def draw(prior: dict[str, float], count: int, length: int, *, seed: int, device:
     parts = [GENERATORS[name](generator, number, length) for name, number in zip(names, numbers, strict=True) if number]
     every = standardized(torch.cat(parts))
     return every[torch.randperm(count, generator=generator, device=device)].float()
+
+
+def simulate(count: int, length: int, *, seed: int = 0, prior: dict[str, float] | None = None) -> np.ndarray:
+    """`count` series of `length` rows as the pretrained model has seen them, standardized, float32 [S, T].
+
+    `prior` holds shares of generators by name, such as `{"counts": 1.0}`; by default those of `PretrainConfig`.
+    """
+    return draw(prior or PretrainConfig().prior, count, length, seed=seed).numpy()
 
 
 def digest(series: Float[Tensor, "S T"]) -> str:

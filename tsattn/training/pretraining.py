@@ -7,11 +7,14 @@ Letters: B windows, L context, H horizon, Q quantile levels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +29,7 @@ from tsattn.nn.drawing import DrawFrom
 from tsattn.nn.scaling import Scale, to_scaled
 from tsattn.synthetic.augment import augmented, observed_part, windows_of
 from tsattn.synthetic.draws import pick
-from tsattn.synthetic.prior import Bank, make_bank
+from tsattn.synthetic.prior import CHUNK, LENGTHS, Bank, chunk_seed, digest, draw, make_bank
 
 LEVELS = list(DEFAULT_QUANTILES)
 PATCH = 16
@@ -169,51 +172,60 @@ def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path
     save_state(run, progress)
     if progress.seconds < 60 * config.minutes:
         return None
-    write_file(folder / WEIGHTS, half_precision(run.average))
+    ship(run, progress, folder)
     say(f"{progress.step} steps, {progress.windows:,} windows, {progress.seconds:.0f} s: {folder / WEIGHTS}")
     return folder
 
 
 def _train(run: Run, bank: Bank, progress: Progress, say: Callable[[str], None]) -> Progress:
-    """Steps until the minutes of the whole or of this slice are over."""
-    config, network = run.config, run.network
+    """Steps until the minutes of the whole or of this slice are over; the state is saved on the way and when it is stopped."""
+    config = run.config
     begun = time.monotonic() - progress.seconds
     until = 60 * min(config.minutes, progress.seconds / 60 + (config.slice_minutes or math.inf))
     saved, losses = progress.seconds, []
-    precision = torch.autocast(run.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-    while progress.seconds < until:
-        share = progress.seconds / (60 * config.minutes)
-        generator = Generator(run.device).manual_seed(config.seed * 1_000_000_007 + progress.step)
-        length = config.lengths[int(pick(generator, [each.share for each in config.lengths], 1))]
-        batch = batch_of(config, length, bank, generator)
-        with precision:
-            loss = loss_of(network, batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-        for optimizer in run.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * rate_at(share, config)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        keep = config.average if share > AVERAGED else 0.0
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                run.average[name].lerp_(parameter, 1 - keep)
-        losses.append(loss.detach())
-        progress = Progress(progress.step + 1, time.monotonic() - begun, progress.windows + length.windows)
-        if progress.step % LOG_STEPS == 0:
-            mean = float(torch.stack(losses).mean())
-            losses = []
-            if not math.isfinite(mean):
-                raise ValueError(f"the loss at step {progress.step} is no number: continue from {run.folder / STATE}")
-            _log(run, progress, mean, say)
-        if progress.seconds - saved > SAVE_SECONDS:
-            save_state(run, progress)
-            saved = progress.seconds
+    try:
+        while progress.seconds < until:
+            loss, windows = _step(run, bank, progress)
+            losses.append(loss)
+            progress = Progress(progress.step + 1, time.monotonic() - begun, progress.windows + windows)
+            if progress.step % LOG_STEPS == 0:
+                _log(run, progress, float(torch.stack(losses).mean()), say)
+                losses = []
+            if progress.seconds - saved > SAVE_SECONDS:
+                save_state(run, progress)
+                saved = progress.seconds
+    except (KeyboardInterrupt, SystemExit):
+        save_state(run, progress)
+        raise
     return progress
 
 
+def _step(run: Run, bank: Bank, progress: Progress) -> tuple[Float[Tensor, ""], int]:
+    """One step of the optimizers: its loss, and how many windows it had."""
+    config, network = run.config, run.network
+    share = progress.seconds / (60 * config.minutes)
+    generator = Generator(run.device).manual_seed(config.seed * 1_000_000_007 + progress.step)
+    length = config.lengths[int(pick(generator, [each.share for each in config.lengths], 1))]
+    batch = batch_of(config, length, bank, generator)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        loss = loss_of(network, batch)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+    for optimizer in run.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate_at(share, config)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    keep = config.average if share > AVERAGED else 0.0
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            run.average[name].lerp_(parameter, 1 - keep)
+    return loss.detach(), length.windows
+
+
 def _log(run: Run, progress: Progress, loss: float, say: Callable[[str], None]) -> None:
+    if not math.isfinite(loss):
+        raise ValueError(f"the loss at step {progress.step} is no number: continue from {run.folder / STATE}")
     row = {**progress._asdict(), "loss": round(loss, 5)}
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / LOG).open("a") as file:
@@ -230,6 +242,22 @@ def held_out_loss(network: nn.Module, config: PretrainConfig, bank: Bank) -> dic
         generator = Generator("cpu").manual_seed(HELD_OUT + length.context)
         losses[length.context] = float(loss_of(network, batch_of(config, length, bank, generator)))
     return losses
+
+
+def ship(run: Run, progress: Progress, folder: Path) -> None:
+    """Write the weights and what they were made of: these two files are what `tsattn.zero_shot` reads."""
+    content, config = half_precision(run.average), run.config
+    facts = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "config": asdict(config),
+        "levels": LEVELS,
+        **progress._asdict(),
+        "prior_sha256": digest(draw(config.prior, CHUNK, LENGTHS[0], seed=chunk_seed(config.seed, 0, 0))),
+        "machine": f"{run.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
+        "versions": {name: version(name) for name in ("tsattn", "torch", "numpy")} | {"python": platform.python_version()},
+    }
+    write_file(folder / WEIGHTS, content)
+    write_file(folder / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
 
 
 # ---- the state ---------------------------------------------------------------------------------------------------------
@@ -255,7 +283,7 @@ def save_state(run: Run, progress: Progress) -> None:
             for key, value in held.items():
                 small = value.bfloat16() if value.ndim else value.float()
                 tensors[f"optimizer.{key}.{names[id(parameter)]}"] = small
-    settings = {"progress": json.dumps(progress._asdict()), "config": json.dumps(comparable(run.config))}
+    settings = {"progress": json.dumps(progress._asdict()), "config": json.dumps(asdict(run.config))}
     contents = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
     run.folder.mkdir(parents=True, exist_ok=True)
     write_file(run.folder / STATE, save(contents, metadata=settings))
@@ -270,7 +298,7 @@ def load_state(run: Run) -> Progress:
         return Progress()
     with safe_open(path, "pt", device=str(run.device)) as file:
         settings = file.metadata()
-        if json.loads(settings["config"]) != comparable(run.config):
+        if {name: json.loads(settings["config"])[name] for name in comparable(run.config)} != comparable(run.config):
             raise ValueError(f"{path} was made with other settings: give these again, or another output=")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     weights = dict(run.network.named_parameters())
@@ -287,5 +315,6 @@ def load_state(run: Run) -> Progress:
 
 
 def comparable(config: PretrainConfig) -> dict[str, Any]:
-    """The settings that must stay the same from slice to slice."""
-    return {name: value for name, value in asdict(config).items() if name not in ("output", "slice_minutes", "accelerator")}
+    """What must stay the same from slice to slice; rates, minutes and lengths may be changed at a stop."""
+    kept = ("model", "seed", "prior", "short_series", "medium_series", "long_series")
+    return {name: value for name, value in asdict(config).items() if name in kept}

@@ -1,0 +1,242 @@
+"""How well does the pretrained network forecast real series that it has never seen, without training?
+
+    python benchmarks/zero_shot.py --data DATA [--classical FOLDER] [--only m3_monthly ...]
+
+One window per series: the last `horizon` rows of each series of every panel of DATA/panels.json, as the rows come. MASE is
+scaled by the seasonal naive error of the rows before; a series without one (a constant) is dropped for all and counted. The
+score of a panel is the mean MASE over that of the seasonal naive forecast. FOLDER holds AutoETS and Theta on the same windows
+(`benchmarks/peers/classical.py DATA FOLDER panel:last ...`). Also scored: samples of 300 series, the next value after five,
+coverage. Written: `results/zero_shot.json` and the table in `benchmarks/README.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tsattn import baselines, zero_shot
+from tsattn.data.panel import Panel
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE / "results" / "zero_shot.json"
+BEGIN, END = "<!-- zero_shot: begin -->", "<!-- zero_shot: end -->"
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SIX = ("m3_monthly", "m3_quarterly", "m3_yearly", "tourism_monthly", "tourism_quarterly", "car_parts")
+SAMPLE = 300
+
+
+class Series(NamedTuple):
+    """One panel: what is known of each series, and what comes."""
+
+    ids: list[str]
+    past: list[np.ndarray]
+    future: np.ndarray  # [S, H]
+    season_length: int
+    horizon: int
+
+
+def load(data: Path, name: str) -> Series:
+    """The series with three rows and more before the last `horizon`."""
+    panel = json.loads((data / "panels.json").read_text())["panels"][name]
+    horizon, table = panel["horizon"], pd.read_parquet(data / panel["path"])
+    found = {key: rows["y"].to_numpy(float) for key, rows in table.groupby("unique_id", sort=False) if len(rows) >= horizon + 3}
+    past, future = [y[:-horizon] for y in found.values()], np.stack([y[-horizon:] for y in found.values()])
+    return Series(list(found), past, future, panel["season_length"], horizon)
+
+
+def panel_of(past: list[np.ndarray]) -> Panel:
+    """Histories as a panel without calendar."""
+    num = len(past)
+    indptr = np.concatenate([[0], np.cumsum([len(y) for y in past])])
+    zeros = np.zeros(num, np.int64)
+    values = np.concatenate(past)[:, None]
+    return Panel(values, indptr, zeros, np.zeros((1, 0), np.float32), "D", tuple(map(str, range(num))), zeros)
+
+
+def seasonal_naive(y: np.ndarray, season: int, horizon: int) -> np.ndarray:
+    """The last season of the known values over and over; the last value where there is no whole season."""
+    y = y[~np.isnan(y)]
+    return np.resize(y[-season:], horizon) if len(y) >= season else np.repeat(y[-1] if len(y) else np.nan, horizon)
+
+
+def unit(y: np.ndarray, season: int) -> float:
+    """Mean |y_t - y_(t - m)| of the history, m = 1 where it is no longer than a season; NaN where it is 0 or unknown."""
+    season = season if np.sum(~np.isnan(y)) > season + 1 else 1
+    steps = np.abs(y[season:] - y[:-season])
+    size = np.nanmean(steps) if np.isfinite(steps).any() else np.nan
+    return float(size) if size > 0 else np.nan
+
+
+def mase(series: Series, forecast: np.ndarray) -> np.ndarray:
+    """Of each series, NaN where it cannot be scored."""
+    units = np.array([unit(y, series.season_length) for y in series.past])
+    seen = np.isfinite(series.future)
+    error = np.where(seen, np.abs(series.future - forecast), 0.0).sum(1)
+    return error / np.where(seen.any(1), seen.sum(1), np.nan) / units
+
+
+def weighted_quantile_loss(series: Series, quantiles: np.ndarray) -> float:
+    """2 sum of the pinball losses over the sum of |y|, the mean over nine levels."""
+    error = series.future[..., None] - quantiles
+    loss = np.maximum(np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
+    return float(2 * np.nanmean(np.nansum(loss, axis=(0, 1))) / np.nansum(np.abs(series.future)))
+
+
+def inside(future: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """1 where the value lies in the 80 % interval, 0 outside, NaN where there is none."""
+    held = (future >= quantiles[..., 0]) & (future <= quantiles[..., -1])
+    return np.where(np.isnan(future), np.nan, held)
+
+
+Way = Callable[[Series], np.ndarray]
+
+
+def network_alone(series: Series) -> np.ndarray:
+    """One pass, nothing else."""
+    return zero_shot.forecast(panel_of(series.past), series.horizon, levels=LEVELS, aids=zero_shot.NO_AIDS)[1]
+
+
+def with_aids(series: Series) -> np.ndarray:
+    """What `python -m tsattn.predict` asks."""
+    return zero_shot.forecast(panel_of(series.past), series.horizon, levels=LEVELS)[1]
+
+
+WAYS: dict[str, Way] = {"network": network_alone, "aids": with_aids}
+
+
+def answer(data: Path, name: str, classical: Path | None) -> dict[str, Any]:
+    """Everything about one panel."""
+    series = load(data, name)
+    naive = np.stack([seasonal_naive(y, series.season_length, series.horizon) for y in series.past])
+    errors = {"seasonal_naive": mase(series, naive)}
+    found: dict[str, Any] = {"season_length": series.season_length, "horizon": series.horizon, "seconds": {}, "coverage": {}}
+    found |= {"wql": {}, "points": int(np.isfinite(series.future).sum())}
+    for way, forecast in WAYS.items():
+        began = time.perf_counter()
+        quantiles = forecast(series)
+        found["seconds"][way] = time.perf_counter() - began
+        errors[way] = mase(series, quantiles[..., LEVELS.index(0.5)])
+        found["coverage"][way] = float(np.nanmean(inside(series.future, quantiles)))
+        found["wql"][way] = weighted_quantile_loss(series, quantiles)
+    if classical is not None and (path := classical / f"{name}_classical.parquet").exists():
+        table = pd.read_parquet(path).set_index("unique_id")
+        for method in ("AutoETS", "Theta"):
+            errors[method] = mase(series, np.stack([table.loc[[key], method].to_numpy() for key in series.ids]))
+    scored = np.isfinite(errors["seasonal_naive"])
+    num = len(series.ids)
+    chosen = np.random.default_rng(0).choice(num, SAMPLE, replace=False) if num > SAMPLE else np.arange(num)
+    sampled = chosen[scored[chosen]]
+    found["mase"] = {way: float(error[scored].mean()) for way, error in errors.items()}
+    found["mase_of_300"] = {way: float(error[sampled].mean()) for way, error in errors.items()}
+    return found | {"series": num, "dropped": int((~scored).sum()), "five": five_points(series)}
+
+
+def five_points(series: Series) -> dict[str, Any]:
+    """The next value after the first five of each series and after five from a random place: WAPE, and the interval."""
+    random = np.random.default_rng(1)
+    cut, target = [], []
+    for past, future in zip(series.past, series.future, strict=True):
+        y = np.concatenate([past, future])
+        for begin in (0, int(random.integers(0, max(len(y) - 5, 1)))):
+            if len(y) > begin + 5 and np.isfinite(y[begin : begin + 6]).all():
+                cut.append(y[begin : begin + 5])
+                target.append(y[begin + 5])
+    if not cut:
+        return {}
+    truth, panel = np.array(target), panel_of(cut)
+    quantiles = zero_shot.forecast(panel, 1, levels=LEVELS)[1][:, 0]
+    medians = {"pretrained": quantiles[:, 4]}
+    for name in ("last_value", "damped_mean"):
+        given = {"horizon": 1, "season_length": 1, "levels": LEVELS}
+        medians[name] = baselines.forecast(name, panel.values[:, 0], panel.indptr, **given).quantiles[:, 0, 4]
+    size = np.abs(truth).sum()
+    wape = {name: float(np.abs(truth - median).sum() / size) if size else None for name, median in medians.items()}
+    held = inside(truth[:, None], quantiles[:, None])
+    return {"wape": wape, "coverage": float(held.mean()), "windows": len(truth)}
+
+
+def geometric_mean(values: list[float]) -> float:
+    """exp of the mean of the logarithms."""
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def ratio(found: dict[str, Any], way: str, key: str = "mase") -> float:
+    """MASE over that of the seasonal naive forecast."""
+    return found[key][way] / found[key]["seasonal_naive"]
+
+
+def summary(panels: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What is said of all panels together."""
+    every = {}
+    for way in ("network", "aids", "AutoETS", "Theta"):
+        six = [ratio(panels[name], way) for name in SIX if name in panels and way in panels[name]["mase"]]
+        others = [p for name, p in panels.items() if name not in SIX and not name.startswith(("m3", "m4", "tourism"))]
+        counts = [ratio(p, way) for p in others if {"AutoETS", way} <= {*p["mase"]}]
+        every[way] = {"six": geometric_mean(six) if len(six) == len(SIX) else None}
+        every[way]["counts"] = geometric_mean(counts) if counts else None
+        every[way]["num_counts"] = len(counts)
+    weights = [p["points"] for p in panels.values()]
+    pooled = {way: float(np.average([p["coverage"][way] for p in panels.values()], weights=weights)) for way in WAYS}
+    fives = [p["five"] for p in panels.values() if p["five"] and all(p["five"]["wape"].values())]
+    five = {name: geometric_mean([f["wape"][name] for f in fives]) for name in ("pretrained", "last_value", "damped_mean")}
+    held = float(np.average([f["coverage"] for f in fives], weights=[f["windows"] for f in fives]))
+    return {"scores": every, "coverage": pooled, "five": {"wape": five, "coverage": held, "panels": len(fives)}}
+
+
+def write_table(result: dict[str, Any]) -> None:
+    """The table of the README between its markers."""
+    ways = ("seasonal_naive", "network", "aids", "AutoETS", "Theta")
+    lines = ["| panel (series, dropped) | " + " | ".join(ways) + " | 80 % coverage | WQL | of 300: aids (naive) |"]
+    lines.append("|---" * (len(ways) + 4) + "|")
+    for name, found in result["panels"].items():
+        cells = [f"{found['mase'][way]:.3f}" if way in found["mase"] else "" for way in ways]
+        sampled = f"{found['mase_of_300']['aids']:.3f} ({found['mase_of_300']['seasonal_naive']:.3f})"
+        more = [f"{found['coverage']['aids']:.2f}", f"{found['wql']['aids']:.3f}", sampled]
+        lines.append(f"| {name} ({found['series']}, {found['dropped']}) | {' | '.join(cells + more)} |")
+    said = result["summary"]
+    for title, key in (("six sets", "six"), ("counts and others", "counts")):
+        cells = ["1"] + [f"{said['scores'][way][key]:.3f}" if said["scores"][way][key] else "" for way in ways[1:]]
+        lines.append(f"| **{title}**, geometric mean | {' | '.join(cells)} | | | |")
+    five = said["five"]
+    text = (
+        f"\nPooled coverage of the 80 % intervals: {said['coverage']['aids']:.3f}. The next value after five, geometric mean "
+        f"of the WAPE of {five['panels']} panels: pretrained {five['wape']['pretrained']:.4f}, last value "
+        f"{five['wape']['last_value']:.4f}, damped mean {five['wape']['damped_mean']:.4f}; its 80 % interval held "
+        f"{100 * five['coverage']:.1f} %. Weights {result['weights'][:12]}, {result['seconds']:.0f} s on {result['threads']} "
+        "threads."
+    )
+    readme = HERE / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{text}\n{END}{rest.split(END)[1]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--classical", type=Path, default=None)
+    parser.add_argument("--only", nargs="+", default=None)
+    arguments = parser.parse_args()
+    names = list(json.loads((arguments.data / "panels.json").read_text())["panels"])
+    began, panels = time.perf_counter(), {}
+    for name in arguments.only or names:
+        panels[name] = answer(arguments.data, name, arguments.classical)
+        shown = " ".join(f"{way} {value:.3f}" for way, value in panels[name]["mase"].items())
+        print(f"{name}: {shown}; coverage {panels[name]['coverage']['aids']:.2f}", flush=True)
+    result = {"panels": panels, "summary": summary(panels), "weights": zero_shot.pretrained().sha256}
+    result |= {"seconds": time.perf_counter() - began, "threads": torch.get_num_threads()}
+    print(json.dumps(result["summary"], indent=1))
+    if arguments.only is None:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+        write_table(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The network that ships: its files, what it promises for any series, and who asks it."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import ndtri
+
+from tsattn import Forecaster, zero_shot
+from tsattn.config import PretrainConfig
+from tsattn.data.panel import Panel
+from tsattn.fitted import predict
+from tsattn.manifest import ModelFolderError, sha256
+from tsattn.synthetic.prior import CHUNK, LENGTHS, chunk_seed, digest, draw
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+NAN = float("nan")
+
+
+def panel_of(*series) -> Panel:
+    values = np.concatenate([np.asarray(y, float) for y in series])[:, None]
+    indptr = np.concatenate([[0], np.cumsum([len(y) for y in series])]).astype(np.int64)
+    zeros = np.zeros(len(series), np.int64)
+    return Panel(values, indptr, zeros, np.zeros((1, 0), np.float32), "D", tuple(map(str, range(len(series)))), zeros)
+
+
+def forecast(*series, horizon=12, **options):
+    return zero_shot.forecast(panel_of(*series), horizon, **{"levels": LEVELS, **options})
+
+
+def waves(length, seed=0):
+    random = np.random.default_rng(seed)
+    t = np.arange(length)
+    return 50 + 0.1 * t + 10 * np.sin(2 * np.pi * t / 12) + random.normal(size=length)
+
+
+# ---- the files ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_weights_are_those_of_the_manifest_in_16_bits_and_under_10_megabytes():
+    folder = resources.files("tsattn") / "pretrained"
+    facts, content = json.loads((folder / "manifest.json").read_text()), (folder / "model.safetensors").read_bytes()
+    assert sha256(content) == facts["sha256"] == zero_shot.pretrained().sha256
+    assert len(content) < 10e6
+    assert facts["windows"] > 0
+    parameters = sum(p.numel() for p in zero_shot.pretrained().network.parameters())
+    assert 1e6 <= parameters <= 5e6
+    assert len(content) == pytest.approx(2 * parameters, rel=0.05)
+
+
+def test_changed_weights_are_refused(tmp_path, monkeypatch):
+    folder = resources.files("tsattn") / "pretrained"
+    (tmp_path / "pretrained").mkdir()
+    for name in ("manifest.json", "model.safetensors"):
+        (tmp_path / "pretrained" / name).write_bytes((folder / name).read_bytes())
+    changed = bytearray((tmp_path / "pretrained" / "model.safetensors").read_bytes())
+    changed[-1] ^= 1
+    (tmp_path / "pretrained" / "model.safetensors").write_bytes(changed)
+    monkeypatch.setattr(zero_shot.resources, "files", lambda _: tmp_path)
+    with pytest.raises(ModelFolderError, match="not the file that was made"):
+        zero_shot.pretrained.__wrapped__()
+
+
+def test_the_first_1000_series_of_the_prior_are_drawn_again_from_the_manifest_s_seed():
+    facts = json.loads((resources.files("tsattn") / "pretrained" / "manifest.json").read_text())
+    series = draw(facts["config"]["prior"], CHUNK, LENGTHS[0], seed=chunk_seed(facts["config"]["seed"], 0, 0))
+    assert digest(series) == facts["prior_sha256"]
+    assert facts["config"]["prior"] == PretrainConfig().prior
+
+
+# ---- promises ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [3, 5, 16, 17, 60, 500, 2048, 100_000])
+def test_a_series_of_any_length_gets_finite_rising_quantiles(length):
+    mean, quantiles = forecast(waves(length))
+    assert mean.shape == (1, 12)
+    assert quantiles.shape == (1, 12, 9)
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=-1) >= 0).all()
+    np.testing.assert_allclose(mean, quantiles @ zero_shot.mean_weights(LEVELS))
+
+
+def test_the_sign_scale_and_shift_of_a_series_have_no_say():
+    y = waves(90)
+    _, plain = forecast(y)
+    _, scaled = forecast(1e4 * y - 3e5)
+    _, turned = forecast(-y)
+    np.testing.assert_allclose(scaled, 1e4 * plain - 3e5, atol=1e4 * 1e-3)
+    np.testing.assert_allclose(turned, -plain[..., ::-1], atol=1e-9)
+
+
+def test_neither_other_series_nor_missing_rows_before_the_first_value_have_a_say():
+    y = waves(70)
+    _, alone = forecast(y)
+    _, among = forecast(waves(300, 1), y, waves(64, 2), waves(5, 3), y)
+    np.testing.assert_allclose(among[1], alone[0], atol=1e-4)
+    np.testing.assert_allclose(among[4], alone[0], atol=1e-4)
+    plain = zero_shot.Aids(views=(1.0,))  # shares of the rows count those that are missing
+    _, whole = forecast(y, aids=plain)
+    _, padded = forecast(np.concatenate([np.full(45, NAN), y]), aids=plain)
+    np.testing.assert_allclose(padded, whole, atol=1e-4)
+
+
+def test_missing_values_are_bridged_and_a_series_without_any_gets_none():
+    y = waves(80)
+    y[[3, 40, 41, 42, 79]] = NAN
+    mean, quantiles = forecast(y, np.full(20, NAN))
+    assert np.isfinite(quantiles[0]).all()
+    assert np.isnan(quantiles[1]).all()
+    assert np.isnan(mean[1]).all()
+
+
+def test_a_long_silence_at_the_end_leaves_the_views_that_see_nothing_out():
+    y = np.concatenate([waves(60), np.full(40, NAN)])
+    _, quantiles = forecast(y)  # the last quarter is empty, the last half holds ten values
+    expected = [forecast(y, aids=zero_shot.Aids(views=(1.0,)))[1], forecast(y[50:], aids=zero_shot.Aids(views=(1.0,)))[1]]
+    np.testing.assert_allclose(quantiles, np.mean(expected, axis=0), atol=1e-4)
+
+
+def test_the_answer_is_the_mean_of_the_views_right_side_up_and_upside_down():
+    y = waves(64)
+    _, found = forecast(y)
+    alone = [forecast(sign * part, aids=zero_shot.NO_AIDS)[1] for part in (y, y[32:], y[48:]) for sign in (1, -1)]
+    expected = np.mean([answer if i % 2 == 0 else -answer[..., ::-1] for i, answer in enumerate(alone)], axis=0)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_counts_are_not_forecast_below_zero():
+    y = np.random.default_rng(0).poisson(0.3, 60)
+    assert forecast(y)[1].min() < 0 or forecast(-y)[1].max() > 0
+    assert forecast(y, integer=True)[1].min() == 0
+
+
+def test_a_horizon_beyond_one_pass_is_rolled_with_intervals_that_do_not_shrink():
+    y = waves(200)
+    _, near = forecast(y, horizon=256)
+    _, far = forecast(y, horizon=400)
+    np.testing.assert_allclose(far[:, :256], near, atol=1e-6)
+    width = far[0, :, -1] - far[0, :, 0]
+    assert (width[256:] >= width[255] - 1e-9).all()
+
+
+def test_other_levels_lie_on_a_normal_curve_through_those_of_the_network():
+    own = np.sort(np.random.default_rng(1).normal(size=(2, 3, 9)))
+    found = zero_shot.at_levels(own, LEVELS, (0.05, 0.1, 0.25, 0.5, 0.99))
+    median = own[..., 4]
+    np.testing.assert_array_equal(found[..., 1], own[..., 0])
+    np.testing.assert_array_equal(found[..., 3], median)
+    np.testing.assert_allclose(found[..., 0], median + (own[..., 0] - median) * ndtri(0.05) / ndtri(0.1))
+    np.testing.assert_allclose(found[..., 4], median + (own[..., 8] - median) * ndtri(0.99) / ndtri(0.9))
+    share = (ndtri(0.25) - ndtri(0.2)) / (ndtri(0.3) - ndtri(0.2))
+    np.testing.assert_allclose(found[..., 2], own[..., 1] + share * (own[..., 2] - own[..., 1]))
+
+
+def test_batches_hold_every_series_once_and_no_more_steps_than_they_may(monkeypatch):
+    monkeypatch.setattr(zero_shot, "CELLS", 1000)
+    lengths = np.random.default_rng(2).integers(1, 400, 300)
+    parts = zero_shot.batches(lengths, 24)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(300))
+    for part in parts:
+        assert len(part) == 1 or len(part) * (lengths[part].min() + 24) <= 1000
+        assert lengths[part].max() <= max(1.25 * lengths[part].min(), lengths[part].min() + 32)
+
+
+def test_forecasting_leaves_the_callers_random_state_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    forecast(waves(30))
+    assert torch.equal(torch.rand(2), expected)
+
+
+# ---- who asks it -------------------------------------------------------------------------------------------------------
+
+
+def test_five_numbers_are_continued_by_the_pretrained_network():
+    forecaster = Forecaster.pretrained()
+    table = forecaster.predict([2, 5, 10, 6, 8], horizon=1)
+    assert table["model"].tolist() == ["pretrained"]
+    assert 2 <= table["forecast"].item() <= 12
+    assert table["q0.1"].item() < table["forecast"].item() < table["q0.9"].item()
+    assert str(forecaster.verdict_).startswith("Cannot judge")
+
+
+@pytest.mark.parametrize("values", [[4.0], [4.0, 5.0]])
+def test_one_or_two_numbers_are_continued_by_the_last_value(values):
+    assert Forecaster.pretrained().predict(values, horizon=2)["model"].tolist() == ["last_value"] * 2
+
+
+def test_the_verdict_compares_it_with_the_naive_forecasts():
+    y = waves(150).round(2)
+    forecaster = Forecaster.pretrained(horizon=6)
+    table = forecaster.predict(pd.DataFrame({"ds": range(1, 151), "y": y}))
+    mase = forecaster.verdict_.mase
+    assert set(mase) == {"last_value", "seasonal_naive", "drift", "damped_mean", "window_mean", "pretrained"}
+    assert table["model"].unique().tolist() == [min(mase, key=lambda name: mase[name])]
+
+
+def test_it_is_saved_and_loaded_without_weights_and_forecasts_the_same(tmp_path):
+    y = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=120), "y": waves(120).round(3)})
+    forecaster = Forecaster(7, model="pretrained").fit(y)
+    loaded = Forecaster.load(forecaster.save(tmp_path / "model") and tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.predict(y), forecaster.predict())
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size < 100
+
+
+def test_a_back_test_asks_it_and_trains_nothing(monkeypatch):
+    monkeypatch.setattr("tsattn.candidates.from_scratch", None)  # whoever trains fails
+    table = Forecaster(5, model="pretrained").backtest(waves(90), windows=3)
+    assert "pretrained" in table.columns
+    assert table["cutoff"].nunique() == 3
+
+
+def test_covariates_are_refused():
+    with pytest.raises(ValueError, match="reads no covariates"):
+        Forecaster(model="pretrained").fit(waves(50), covariates={"known": ["price"]})
+
+
+def test_other_weights_than_those_of_the_folder_are_refused(monkeypatch):
+    forecaster = Forecaster(3, model="pretrained").fit(waves(60))
+    other = zero_shot.pretrained()._replace(sha256="0" * 64)
+    monkeypatch.setattr(zero_shot, "pretrained", lambda: other)
+    with pytest.raises(ValueError, match="other pretrained weights"):
+        predict(forecaster.fitted_, panel_of(waves(60)), 3, "pretrained")

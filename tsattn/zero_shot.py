@@ -1,0 +1,171 @@
+"""Forecasts without training: the network that ships with tsattn, which has seen simulated series alone, and how it is asked.
+
+A series is read in several views, the whole of it and the last half and quarter, and upside down: the mean of the answers
+is better than each of them. Letters: S series, L context, H horizon, Q quantile levels, K levels of the network.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tsattn.config import PatchConfig
+from tsattn.data.panel import Panel, right_aligned, select
+
+FOLDER = "pretrained"
+LONGEST = 2048  # steps of context, as in pretraining
+FARTHEST = 256  # steps in one pass; what lies beyond is rolled
+CELLS = 2**18  # steps of context and future in one pass: bounds the memory
+PATCH = 16
+LEAST = 8  # rows that a shortened context keeps
+FEWEST = 3  # values in them, else the view is left out
+
+
+class Aids(NamedTuple):
+    """How often the network is asked; its answers are averaged quantile by quantile (measured: `benchmarks/zero_shot.py`)."""
+
+    flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
+    views: tuple[float, ...] = (1.0, 0.5, 0.25)  # shares of the rows, from the end on, that are read in turn
+
+
+AIDS = Aids()
+NO_AIDS = Aids(flip=False, views=(1.0,))
+
+
+class Pretrained(NamedTuple):
+    """The network and what it was made of."""
+
+    network: Any  # torch.nn.Module
+    levels: tuple[float, ...]  # its K quantile levels
+    sha256: str  # of its weights
+
+
+@cache
+def pretrained() -> Pretrained:
+    """The network that ships with tsattn, on the CPU; a ModelFolderError where its files are not as they were made."""
+    from tsattn import manifest, store
+
+    folder = resources.files("tsattn") / FOLDER
+    facts = manifest.json_of(folder / "manifest.json", (folder / "manifest.json").read_bytes())
+    content = (folder / "model.safetensors").read_bytes()
+    if manifest.sha256(content) != facts["sha256"]:
+        raise manifest.ModelFolderError(f"{folder}: model.safetensors is not the file that was made: install tsattn again")
+    config = PatchConfig(**facts["config"]["model"])
+    levels = tuple(facts["levels"])
+    network = store.network_from(content, config, context_length=LONGEST, horizon=FARTHEST, levels=levels)
+    return Pretrained(network, levels, facts["sha256"])
+
+
+def forecast(
+    panel: Panel, horizon: int, *, levels: tuple[float, ...], integer: bool = False, aids: Aids = AIDS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [S, H] and quantiles [S, H, Q] after the last row of each series, float64; NaN for a series without any value.
+
+    A series may have any length, of which the last 2048 rows are read, and NaN anywhere. Up to 256 steps come from one pass,
+    more are rolled with widening intervals. Levels that the network does not give are read between those it gives, and beyond
+    them as of a normal distribution.
+    """
+    shipped = pretrained()
+    full = np.minimum(panel.lengths, LONGEST)
+    total = np.zeros((len(panel.ids), horizon, len(shipped.levels)))
+    count = np.zeros(len(panel.ids))
+    for view in aids.views:
+        lengths = np.minimum(np.maximum(np.ceil(view * full).astype(np.int64), LEAST), full)
+        asked = np.flatnonzero((lengths < full) | (view == 1.0))
+        for chosen in batches(lengths[asked], horizon):
+            part = asked[chosen]
+            context = right_aligned(select(panel, part, panel.lengths[part] - lengths[part]), _patches(lengths[part]))
+            enough = (~np.isnan(context)).sum((1, 2)) >= (1 if view == 1.0 else FEWEST)
+            part, context = part[enough], context[enough].astype(np.float64)
+            total[part] += quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
+            count[part] += 1
+    own = np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0)
+    if integer:
+        own = np.maximum(own, 0.0)
+    return own @ mean_weights(shipped.levels), at_levels(own, shipped.levels, levels)
+
+
+def _patches(lengths: np.ndarray) -> int:
+    """Steps of the whole patches that hold the longest."""
+    return max(-(-int(lengths.max(initial=1)) // PATCH) * PATCH, PATCH)
+
+
+def batches(lengths: np.ndarray, horizon: int) -> list[np.ndarray]:
+    """The series in parts of like lengths, none of more than `CELLS` steps."""
+    order = np.argsort(lengths, kind="stable")
+    parts, begin = [], 0
+    while begin < len(order):
+        size = int(lengths[order[begin]]) + min(horizon, FARTHEST) + PATCH
+        end = min(begin + max(CELLS // size, 1), len(order))
+        longest = max(1.25 * lengths[order[begin]], lengths[order[begin]] + 2 * PATCH)
+        end = begin + max(int(np.searchsorted(lengths[order[begin:end]], longest, side="right")), 1)
+        parts.append(order[begin:end])
+        begin = end
+    return parts
+
+
+def quantiles_of(
+    network: Any, levels: tuple[float, ...], context: np.ndarray, horizon: int, *, flip: bool = True
+) -> np.ndarray:
+    """[S, H, K] after contexts [S, L, 1] with NaN where nothing is known; with `flip`, (f(x) - f(-x)) / 2."""
+    plain = _rolled(network, levels, context, horizon)
+    return (plain - _rolled(network, levels, -context, horizon)[..., ::-1]) / 2 if flip else plain
+
+
+def _rolled(network: Any, levels: tuple[float, ...], context: np.ndarray, horizon: int) -> np.ndarray:
+    """Blocks of up to 256 steps, the medians of one being history of the next.
+
+    The distances from the median are joined with those at the end of the block before as independent errors are.
+    """
+    import torch
+
+    middle, blocks = levels.index(0.5), []
+    behind = np.zeros((len(context), 1, len(levels)))
+    side = np.sign(np.array(levels) - 0.5)
+    while (done := sum(block.shape[1] for block in blocks)) < horizon:
+        steps = min(horizon - done, FARTHEST)
+        values = torch.from_numpy(context)
+        with torch.inference_mode():
+            raw, scale = network(values.nan_to_num(), ~values.isnan(), None, -(-steps // PATCH) * PATCH)
+            block = network.head.quantiles(raw, scale)[:, :steps, 0].numpy()
+        median = block[..., middle, None]
+        distance = side * np.hypot(block - median, behind)
+        behind = distance[:, -1:]
+        blocks.append(median + distance)
+        context = np.concatenate([context, median], axis=1)[:, -LONGEST:]
+    return np.concatenate(blocks, axis=1)
+
+
+def mean_weights(levels: tuple[float, ...]) -> np.ndarray:
+    """Weights of the quantiles in the mean, as of a head (`nn.heads.quantile_weights`)."""
+    from tsattn.nn.heads import quantile_weights
+
+    return quantile_weights(list(levels)).numpy()
+
+
+def at_levels(quantiles: np.ndarray, own: tuple[float, ...], wanted: tuple[float, ...]) -> np.ndarray:
+    """[..., K] at levels `own` -> [..., Q] at levels `wanted`, never crossing.
+
+    Between two levels straight in the normal quantile z; beyond the outermost q_a: median + (q_a - median) z / z_a.
+    """
+    if wanted == own:
+        return quantiles
+    from scipy.special import ndtri
+
+    z, median = ndtri(own), quantiles[..., own.index(0.5), None]
+    parts = []
+    for level in wanted:
+        at = ndtri(level)
+        if level in own:
+            parts.append(quantiles[..., own.index(level), None])
+        elif own[0] < level < own[-1]:
+            after = int(np.searchsorted(z, at))
+            share = (at - z[after - 1]) / (z[after] - z[after - 1])
+            parts.append((1 - share) * quantiles[..., after - 1, None] + share * quantiles[..., after, None])
+        else:
+            outer = 0 if level < own[0] else -1
+            parts.append(median + (quantiles[..., outer, None] - median) * at / z[outer])
+    return np.concatenate(parts, axis=-1)
