@@ -119,7 +119,7 @@ def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
     assert importers("sklearn") == {"tsattn.data.covariates"}
     assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers", "cells.quick")}
-    assert importers("safetensors") <= {"tsattn.store", "tsattn.training.pretraining"}
+    assert importers("safetensors") <= {"tsattn.store", "tsattn.synthetic.prior", "tsattn.training.pretraining"}
     assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Generator
 
 from tsattn.config import PretrainConfig
-from tsattn.synthetic import augment, components, prior
+from tsattn.synthetic import augment, components, draws, prior
 from tsattn.synthetic.draws import choose, log_uniform, normal, pick, standardized, uniform
 from tsattn.synthetic.generators import GENERATORS
 
@@ -25,6 +25,15 @@ def seeded(seed: int = 0) -> Generator:
 def test_every_draw_is_finite_and_has_the_shape_asked_for(name, length):
     y = GENERATORS[name](seeded(3), 40, length)
     assert y.shape == (40, length)
+    assert y.isfinite().all()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_single_precision_as_on_a_gpu_is_enough(name, monkeypatch):
+    for module in (draws, components):
+        monkeypatch.setattr(module, "dtype_of", lambda _: torch.float32)
+    y = GENERATORS[name](seeded(7), 400, 192)
+    assert y.dtype == torch.float32
     assert y.isfinite().all()
 
 
@@ -66,7 +75,7 @@ def test_a_smooth_curve_has_the_covariance_of_its_kernel(monkeypatch):
     drawn = components.uniform
     monkeypatch.setattr(components, "uniform", lambda *given: torch.ones_like(drawn(*given)))  # joined with nothing
     y = components.smooth(seeded(), 4000, components.GRID)
-    found = (y[:, 20] * y).mean(0)
+    found = (y[:, 20:21] * y).mean(0)
     gap = (torch.arange(components.GRID, dtype=torch.float64) - 20) / (components.GRID - 1)
     torch.testing.assert_close(found, torch.exp(-0.5 * (gap / 0.2) ** 2), atol=0.08, rtol=0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,18 @@ def test_the_first_1000_series_of_the_prior_are_drawn_again_from_the_manifest_s_
     series = draw(facts["config"]["prior"], CHUNK, LENGTHS[0], seed=chunk_seed(facts["config"]["seed"], 0, 0))
     assert digest(series) == facts["prior_sha256"]
     assert facts["config"]["prior"] == PretrainConfig().prior
+
+
+def test_forecasts_of_ten_series_are_those_that_were_written_down():
+    """By `tests/make_pinned.py`, when the weights were made."""
+    pinned = json.loads((Path(__file__).parent / "pinned_forecasts.json").read_text())
+    series = [[NAN if value is None else value for value in y] for y in pinned["series"]]
+    assert len(series) == 10
+    assert pinned["sha256"] == zero_shot.pretrained().sha256
+    _, quantiles = forecast(*series, horizon=6)
+    expected = np.array(pinned["quantiles"])
+    spread = np.array([np.nanstd(y) + 1e-9 * np.nanmax(np.abs(y)) for y in series])[:, None, None]
+    np.testing.assert_allclose(quantiles / spread, expected / spread, rtol=1e-3, atol=1e-4)
 
 
 # ---- promises ----------------------------------------------------------------------------------------------------------

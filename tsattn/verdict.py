@@ -138,10 +138,9 @@ def _sentence(
 def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str, model: str | None) -> Verdict:
     """Too few windows: the last value under three rows, else the pretrained model where it is asked, else the damped mean."""
     answer = "last_value" if num_rows < 3 else PRETRAINED if model == PRETRAINED else "damped_mean"
-    simulated = " and what was learned from simulated series" * (answer == PRETRAINED)
     text = (
         f"Cannot judge: {_windows(num)}, {MIN_VERDICT_WINDOWS} are needed. {reason}{_upper(WORDS[answer])} answers, "
-        f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}{simulated}: take it as a rough guess."
+        f"with an interval that rests on {num_rows} value{'s' * (num_rows != 1)}: take it as a rough guess."
     )
     return Verdict(answer, "cannot judge", text, num, mase)
 

@@ -41,7 +41,7 @@ PERIODS = (
 LEVELS = 64  # of a free profile: a value per row of a season, or per 64th of a longer one
 GRID = 96  # points of a smooth curve before it is interpolated
 SHARED = 8  # smooth curves drawn with the same kernel
-JITTER = 1e-5
+JITTER = {torch.float64: 1e-5, torch.float32: 3e-4}  # of a covariance of about 1, so that rounding leaves it positive
 
 
 def periods(generator: Generator, batch: int) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B 1"]]:
@@ -101,7 +101,9 @@ def smooth(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"
         other, how = kernel(generator, groups, grid), uniform(generator, 0, 1, groups, 1, 1)
         covariance = torch.where(how < 0.3, covariance + other, torch.where(how < 0.55, covariance * other, covariance))
     scale = covariance.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    factor = torch.linalg.cholesky(covariance / scale + JITTER * torch.eye(GRID, device=grid.device, dtype=grid.dtype))
+    factor = torch.linalg.cholesky(
+        covariance / scale + JITTER[grid.dtype] * torch.eye(GRID, device=grid.device, dtype=grid.dtype)
+    )
     drawn = (factor @ normal(generator, 0, 1, groups, GRID, SHARED)).transpose(1, 2).reshape(-1, GRID)[:batch]
     return interpolated(drawn, length)
 

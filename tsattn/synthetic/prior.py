@@ -6,7 +6,6 @@ Letters: S series, T rows.
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from tsattn.synthetic.draws import pick, standardized
 from tsattn.synthetic.generators import GENERATORS
 
 CHUNK = 1000  # series drawn from one seed
+GPU_CHUNK = 20_000  # on a GPU, where every row of a recursion is a launch for all of them
 ROUNDED = 1000.0  # values are hashed to the nearest thousandth
 
 
@@ -72,28 +72,23 @@ def make_bank(
     prior: dict[str, float], sizes: tuple[int, int, int], *, seed: int, folder: Path | None = None, device: str = "cpu"
 ) -> Bank:
     """Short, medium and long series; chunk i has a seed of its own. Kept in `folder`, from where the next call takes it."""
-    parts = []
+    from safetensors.torch import load, save
+
+    parts, most = [], CHUNK if device == "cpu" else GPU_CHUNK
     for offset, (name, size, length) in enumerate(zip(Bank._fields, sizes, LENGTHS, strict=True)):
-        path = None if folder is None else folder / f"{name}.npy"
+        path = None if folder is None else folder / f"{name}.safetensors"
         if path is not None and path.exists():
-            parts.append(torch.from_numpy(np.load(path, allow_pickle=False)).to(device))
+            parts.append(load(path.read_bytes())[name].to(device))
             continue
         chunks = [
-            draw(prior, min(CHUNK, size - first), length, seed=chunk_seed(seed, offset, first // CHUNK), device=device)
-            for first in range(0, size, CHUNK)
+            draw(prior, min(most, size - first), length, seed=chunk_seed(seed, offset, first // most), device=device)
+            for first in range(0, size, most)
         ]
         parts.append(torch.cat(chunks))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, npy_bytes(parts[-1]))
+            write_file(path, save({name: parts[-1].cpu()}))
     return Bank(*parts)
-
-
-def npy_bytes(x: Tensor) -> bytes:
-    """The content of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, x.cpu().numpy(), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def chunk_seed(seed: int, part: int, chunk: int) -> int:

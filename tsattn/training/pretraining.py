@@ -75,7 +75,8 @@ def network_of(config: PretrainConfig) -> nn.Module:
 
 def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
     """Windows of about this length with a horizon of 1 .. num_future patches."""
-    num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=generator, device=generator.device))
+    on_cpu = Generator().manual_seed(generator.initial_seed())  # a GPU would have to be waited for
+    num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=on_cpu))
     if length.num_future > 2 and num_future < 2:
         num_future = length.num_future
     steps = length.context + num_future * PATCH
@@ -204,8 +205,9 @@ def _step(run: Run, bank: Bank, progress: Progress) -> tuple[Float[Tensor, ""], 
     """One step of the optimizers: its loss, and how many windows it had."""
     config, network = run.config, run.network
     share = progress.seconds / (60 * config.minutes)
-    generator = Generator(run.device).manual_seed(config.seed * 1_000_000_007 + progress.step)
-    length = config.lengths[int(pick(generator, [each.share for each in config.lengths], 1))]
+    seed = config.seed * 1_000_000_007 + progress.step
+    length = config.lengths[int(pick(Generator().manual_seed(seed), [each.share for each in config.lengths], 1))]
+    generator = Generator(run.device).manual_seed(seed + 1_000_000)
     batch = batch_of(config, length, bank, generator)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         loss = loss_of(network, batch)
