@@ -39,7 +39,7 @@ def run(data: Path, name: str, seed: int) -> dict[str, Any]:
     """Back-test one panel with one seed; everything that the table needs, as JSON values."""
     panel = json.loads((data / "panels.json").read_text())["panels"][name]
     rows = to_rows(str(data / panel["path"]), ReadConfig())
-    config = FitConfig(horizon=panel["horizon"], season_length=panel["season_length"], seed=seed)
+    config = FitConfig(horizon=panel["horizon"], season_length=panel["season_length"], seed=seed, pretrained=False)
     started = time.perf_counter()
     result = evaluation.backtest(rows, ReadConfig(), config, windows=panel["origins"])
     seconds = time.perf_counter() - started

@@ -79,8 +79,12 @@ def test_the_pretrained_network_itself_is_never_changed(fitted):
 
 @pytest.mark.parametrize(
     "config",
-    [replace(QUICK, model=EncoderConfig(d_model=8, num_layers=1)), replace(QUICK, model=PatchConfig())],
-    ids=["sizes given", "another architecture"],
+    [
+        replace(QUICK, model=EncoderConfig(d_model=8, num_layers=1)),
+        replace(QUICK, model=PatchConfig()),
+        replace(QUICK, pretrained=False),
+    ],
+    ids=["sizes given", "another architecture", "not wanted"],
 )
 def test_where_the_model_is_not_left_open_it_is_trained_from_scratch(config, monkeypatch):
     monkeypatch.setattr(zero_shot, "pretrained", None)  # whoever asks it fails

@@ -69,7 +69,12 @@ def best_of_all(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig, re
 
 def left_open(config: FitConfig, fitted: Fitted) -> bool:
     """Whether nothing was asked of the model that the pretrained one could not keep."""
-    return config.model == EncoderConfig() and not fitted.schema.covariates and not config.covariates.holidays
+    return (
+        config.pretrained
+        and config.model == EncoderConfig()
+        and not fitted.schema.covariates
+        and not config.covariates.holidays
+    )
 
 
 def asking_pretrained(settings: Settings) -> Settings:

@@ -322,6 +322,7 @@ class FitConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
     refit: bool = True  # after the verdict, train once more on all rows for the number of steps found
+    pretrained: bool = True  # compare with the network that ships, as it is and tuned, where the model is left open
 
     def __post_init__(self) -> None:
         if self.horizon is not None:

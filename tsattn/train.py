@@ -54,6 +54,7 @@ def main(config: TrainConfig) -> None:
     resolve_device(config.trainer)  # a GPU that is not there is said before the data are read
     folder, console = run_folder(config), make_console()
     if in_multirun():
+        config.pretrained = False  # trained networks are compared with each other
         job = " ".join(f"{name}={value}" for name, value in job_overrides().items())
         console.print(f"\n{printable(f'{folder}: {job}')}")
         if is_done(folder, config, data):
