@@ -151,6 +151,18 @@ def test_other_settings_do_not_go_on_with_a_state(tmp_path, short):
     assert json.loads((tmp_path / "run" / pretraining.LOG).read_text().splitlines()[-1])["step"] == 5
 
 
+def test_it_may_begin_with_the_weights_that_ship_and_says_so(tmp_path, short):
+    from tsattn import zero_shot
+
+    config = replace(SMALL, model=PretrainConfig().model, start="shipped", minutes=0.03, output=str(tmp_path))
+    shipped = zero_shot.pretrained()
+    assert all(torch.equal(p, shipped.network.get_parameter(name)) for name, p in network_of(config).named_parameters())
+    pretrain(config, str)
+    facts = json.loads((tmp_path / "manifest.json").read_text())
+    assert facts["began_with"]["sha256"] == shipped.sha256 != facts["sha256"]
+    assert facts["began_with"]["windows"] == shipped.facts["windows"]
+
+
 def test_a_loss_that_is_no_number_ends_it_and_the_state_stays(tmp_path, short, monkeypatch):
     monkeypatch.setattr(pretraining, "loss_of", lambda network, batch: network.norm.weight.sum() * torch.nan)
     with pytest.raises(ValueError, match="is no number"):

@@ -114,7 +114,7 @@ def test_neither_other_series_nor_missing_rows_before_the_first_value_have_a_say
     _, among = forecast(waves(300, 1), y, waves(64, 2), waves(5, 3), y)
     np.testing.assert_allclose(among[1], alone[0], atol=1e-4)
     np.testing.assert_allclose(among[4], alone[0], atol=1e-4)
-    plain = zero_shot.Aids(views=(1.0,))  # shares of the rows count those that are missing
+    plain = zero_shot.Aids(views=(1.0,), recent=None)  # shares of the rows count those that are missing
     _, whole = forecast(y, aids=plain)
     _, padded = forecast(np.concatenate([np.full(45, NAN), y]), aids=plain)
     np.testing.assert_allclose(padded, whole, atol=1e-4)
@@ -132,16 +132,26 @@ def test_missing_values_are_bridged_and_a_series_without_any_gets_none():
 def test_a_long_silence_at_the_end_leaves_the_views_that_see_nothing_out():
     y = np.concatenate([waves(60), np.full(40, NAN)])
     _, quantiles = forecast(y)  # the last quarter is empty, the last half holds ten values
-    expected = [forecast(y, aids=zero_shot.Aids(views=(1.0,)))[1], forecast(y[50:], aids=zero_shot.Aids(views=(1.0,)))[1]]
-    np.testing.assert_allclose(quantiles, np.mean(expected, axis=0), atol=1e-4)
+    np.testing.assert_allclose(quantiles, averaged(y, y, y[50:]), atol=1e-4)
 
 
 def test_the_answer_is_the_mean_of_the_views_right_side_up_and_upside_down():
     y = waves(64)
     _, found = forecast(y)
-    alone = [forecast(sign * part, aids=zero_shot.NO_AIDS)[1] for part in (y, y[32:], y[48:]) for sign in (1, -1)]
-    expected = np.mean([answer if i % 2 == 0 else -answer[..., ::-1] for i, answer in enumerate(alone)], axis=0)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(found, averaged(y, y, y[32:], y[48:]), atol=1e-4)  # shorter than 512: twice as a whole
+
+
+def test_a_long_series_is_read_in_four_views():
+    y = waves(1200)
+    _, found = forecast(y)
+    np.testing.assert_allclose(found, averaged(y, y[600:], y[900:], y[-512:]), atol=1e-4)
+
+
+def averaged(*parts):
+    """The mean of the answers to the parts, right side up and upside down."""
+    plain = [forecast(part, aids=zero_shot.NO_AIDS)[1] for part in parts]
+    turned = [-forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1] for part in parts]
+    return np.mean([*plain, *turned], axis=0)
 
 
 def test_counts_are_not_forecast_below_zero():

@@ -444,6 +444,7 @@ class PretrainConfig:
     minutes: float = 80.0  # of training in all, over all slices
     slice_minutes: float | None = None  # stop after so many minutes of this call, to be continued by the next one
     seed: int = 0
+    start: str = "fresh"  # fresh | shipped: first weights drawn from the seed, or those that ship with tsattn
     accelerator: str = "auto"  # auto | cpu | gpu
     precision: str = "bf16"  # 32 | bf16
     model: PatchConfig = field(
@@ -474,6 +475,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("precision", self.precision, ("32", "bf16"))
+        check_choice("start", self.start, ("fresh", "shipped"))
         for name in ("minutes", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")

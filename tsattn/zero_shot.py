@@ -1,7 +1,7 @@
 """Forecasts without training: the network that ships with tsattn, which has seen simulated series alone, and how it is asked.
 
-A series is read in several views, the whole of it and the last half and quarter, and upside down: the mean of the answers
-is better than each of them. Letters: S series, L context, H horizon, Q quantile levels, K levels of the network.
+A series is read in several views, the whole of it, its last half and quarter and its last 512 rows, and upside down: the mean
+of the answers is better than each of them. Letters: S series, L context, H horizon, Q quantile levels, K levels of the network.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class Aids(NamedTuple):
 
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (1.0, 0.5, 0.25)  # shares of the rows, from the end on, that are read in turn
+    recent: int | None = 512  # and the last rows, at most so many: a shorter series is read twice as a whole
 
 
 AIDS = Aids()
-NO_AIDS = Aids(flip=False, views=(1.0,))
+NO_AIDS = Aids(flip=False, views=(1.0,), recent=None)
 
 
 class Pretrained(NamedTuple):
@@ -41,6 +42,7 @@ class Pretrained(NamedTuple):
     network: Any  # torch.nn.Module
     levels: tuple[float, ...]  # its K quantile levels
     sha256: str  # of its weights
+    facts: dict[str, Any]  # what the manifest says of how they were made
 
 
 @cache
@@ -56,7 +58,7 @@ def pretrained() -> Pretrained:
     config = PatchConfig(**facts["config"]["model"])
     levels = tuple(facts["levels"])
     network = store.network_from(content, config, context_length=LONGEST, horizon=FARTHEST, levels=levels)
-    return Pretrained(network, levels, facts["sha256"])
+    return Pretrained(network, levels, facts["sha256"], facts)
 
 
 def forecast(
@@ -72,20 +74,30 @@ def forecast(
     full = np.minimum(panel.lengths, LONGEST)
     total = np.zeros((len(panel.ids), horizon, len(shipped.levels)))
     count = np.zeros(len(panel.ids))
-    for view in aids.views:
-        lengths = np.minimum(np.maximum(np.ceil(view * full).astype(np.int64), LEAST), full)
-        asked = np.flatnonzero((lengths < full) | (view == 1.0))
+    for lengths, weight in _views(full, aids):
+        asked = np.flatnonzero(weight)
         for chosen in batches(lengths[asked], horizon):
             part = asked[chosen]
             context = right_aligned(select(panel, part, panel.lengths[part] - lengths[part]), _patches(lengths[part]))
-            enough = (~np.isnan(context)).sum((1, 2)) >= (1 if view == 1.0 else FEWEST)
+            enough = (~np.isnan(context)).sum((1, 2)) >= np.where(lengths[part] < full[part], FEWEST, 1)
             part, context = part[enough], context[enough].astype(np.float64)
-            total[part] += quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
-            count[part] += 1
+            answer = quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
+            total[part] += weight[part, None, None] * answer
+            count[part] += weight[part]
     own = np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0)
     if integer:
         own = np.maximum(own, 0.0)
     return own @ mean_weights(shipped.levels), at_levels(own, shipped.levels, levels)
+
+
+def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that are read [S] and how much the answer counts [S], of each view; what is read as a whole again counts twice."""
+    cuts = [np.minimum(np.maximum(np.ceil(view * full).astype(np.int64), LEAST), full) for view in aids.views]
+    if aids.recent is not None:
+        cuts.append(np.minimum(full, aids.recent))
+    weights = [(rows < full).astype(float) for rows in cuts]
+    whole = 1.0 + (full <= aids.recent if aids.recent is not None else 0.0)
+    return [(full, np.broadcast_to(whole, full.shape)), *zip(cuts[1:], weights[1:], strict=True)]
 
 
 def _patches(lengths: np.ndarray) -> int:

@@ -61,16 +61,21 @@ class Progress(NamedTuple):
 
 
 def network_of(config: PretrainConfig) -> nn.Module:
-    """The network with first weights drawn from the seed, on the CPU."""
+    """The network with its first weights, drawn from the seed or those that ship, on the CPU."""
     longest = max(config.lengths, key=lambda length: length.context)
     with DrawFrom(Generator().manual_seed(config.seed)), torch.device("cpu"):
-        return MODELS[config.model.name](
+        network = MODELS[config.model.name](
             config.model,
             num_features=0,
             context_length=longest.context,
             horizon=longest.num_future * PATCH,
             levels=LEVELS,
         )
+    if config.start == "shipped":
+        from tsattn import zero_shot
+
+        network.load_state_dict(zero_shot.pretrained().network.state_dict())
+    return network
 
 
 def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
@@ -254,12 +259,22 @@ def ship(run: Run, progress: Progress, folder: Path) -> None:
         "config": asdict(config),
         "levels": LEVELS,
         **progress._asdict(),
+        "began_with": shipped_before(config),
         "prior_sha256": digest(draw(config.prior, CHUNK, LENGTHS[0], seed=chunk_seed(config.seed, 0, 0))),
         "machine": f"{run.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
         "versions": {name: version(name) for name in ("tsattn", "torch", "numpy")} | {"python": platform.python_version()},
     }
     write_file(folder / WEIGHTS, content)
     write_file(folder / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
+
+
+def shipped_before(config: PretrainConfig) -> dict[str, Any] | None:
+    """The weights that a continued pretraining began with, and what they had seen."""
+    if config.start == "fresh":
+        return None
+    from tsattn import zero_shot
+
+    return {name: zero_shot.pretrained().facts[name] for name in ("sha256", "windows", "seconds", "began_with")}
 
 
 # ---- the state ---------------------------------------------------------------------------------------------------------
@@ -318,5 +333,5 @@ def load_state(run: Run) -> Progress:
 
 def comparable(config: PretrainConfig) -> dict[str, Any]:
     """What must stay the same from slice to slice; rates, minutes and lengths may be changed at a stop."""
-    kept = ("model", "seed", "prior", "short_series", "medium_series", "long_series")
+    kept = ("model", "seed", "start", "prior", "short_series", "medium_series", "long_series")
     return {name: value for name, value in asdict(config).items() if name in kept}
