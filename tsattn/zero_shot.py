@@ -30,10 +30,11 @@ class Aids(NamedTuple):
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (1.0, 0.5, 0.25)  # shares of the rows, from the end on, that are read in turn
     recent: int | None = 512  # and the last rows, at most so many: a shorter series is read twice as a whole
+    pull: float = 0.25  # of the way to the last value, where fewer than `LEAST` values are known
 
 
 AIDS = Aids()
-NO_AIDS = Aids(flip=False, views=(1.0,), recent=None)
+NO_AIDS = Aids(flip=False, views=(1.0,), recent=None, pull=0.0)
 
 
 class Pretrained(NamedTuple):
@@ -84,7 +85,11 @@ def forecast(
             answer = quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
             total[part] += weight[part, None, None] * answer
             count[part] += weight[part]
-    own = np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0)
+    own = _pulled(
+        np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0),
+        panel,
+        aids.pull,
+    )
     if integer:
         own = np.maximum(own, 0.0)
     return own @ mean_weights(shipped.levels), at_levels(own, shipped.levels, levels)
@@ -98,6 +103,18 @@ def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
     weights = [(rows < full).astype(float) for rows in cuts]
     whole = 1.0 + (full <= aids.recent if aids.recent is not None else 0.0)
     return [(full, np.broadcast_to(whole, full.shape)), *zip(cuts[1:], weights[1:], strict=True)]
+
+
+def _pulled(own: np.ndarray, panel: Panel, pull: float) -> np.ndarray:
+    """The quantiles [S, H, K] moved towards the last value of a series, where it has fewer than `LEAST`."""
+    values = panel.values[:, 0]
+    known = np.flatnonzero(~np.isnan(values))
+    before = np.searchsorted(known, panel.indptr)
+    few = np.flatnonzero((np.diff(before) > 0) & (np.diff(before) < LEAST))
+    last = values[known[before[1:][few] - 1]]
+    median = own[few, :, own.shape[-1] // 2, None]
+    own[few] += pull * (last[:, None, None] - median)
+    return own
 
 
 def _patches(lengths: np.ndarray) -> int:
