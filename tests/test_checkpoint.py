@@ -303,6 +303,7 @@ class Hungry(nn.Module):
         return self.inner(context, observed, features, num_future)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -321,6 +322,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(tmp_path, error, text):
     assert set(model.sizes[2:]) == {1, 2}
 
 
+@pytest.mark.slow
 def test_equal_parts_give_the_weights_of_the_whole_batch(tmp_path):
     model, plain = Hungry(3), network(0.0)
     run(model, tmp_path / "a", validation=False)

@@ -347,7 +347,7 @@ def test_a_multirun_ends_in_a_comparison_and_goes_on_where_it_was_interrupted(ca
 @pytest.fixture
 def done(call, tmp_path, waves_csv):
     """The settings of a finished run of a sweep, its folder, and the settings' way into `train.is_done`."""
-    arguments = ("input=waves.csv", "seed=0", "horizon=5", "output=rm", "trainer.logger=none", *SHORT)
+    arguments = ("input=waves.csv", "seed=0", "horizon=5", "output=rm", "trainer.logger=none", "pretrained=false", *SHORT)
     assert call("train", "--multirun", *arguments).code == 0
     folder = tmp_path / "rm" / "0"
 
@@ -367,6 +367,7 @@ def test_a_run_is_taken_as_done_only_with_the_same_settings(done):
     assert not is_done("trainer.learning_rate=0.1")
 
 
+@pytest.mark.slow
 def test_a_run_without_one_of_its_files_is_not_done(done):
     folder, is_done = done
     for name in ("train.json", "verdict_windows.csv", "manifest.json", "model.safetensors"):
@@ -436,6 +437,7 @@ def test_the_first_failure_of_a_multirun_is_its_result(call, waves_csv):
     assert_user_error(ended._replace(out=""), "absent.csv")
 
 
+@pytest.mark.slow
 def test_a_multirun_with_a_failure_still_compares_what_was_done_before(call, tmp_path, waves_csv):
     arguments = ("input=waves.csv", "horizon=5", "output=rm", "trainer.logger=none", *SHORT)
     ended = call("train", "--multirun", "trainer.learning_rate=0.001,1e30,0.002", *arguments)
@@ -450,12 +452,14 @@ def test_the_horizon_is_one_season_where_none_is_given(call, tmp_path, waves_csv
     assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["horizon"] == 7
 
 
+@pytest.mark.slow
 def test_the_built_in_sample_needs_no_file(call, tmp_path):
     ended = call("predict", "dataset=image_counts", "horizon=2", "output=out.csv")
     assert ended.code == 0, ended.err
     assert len(pd.read_csv(tmp_path / "out.csv")) == 3 * 2
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_not_shipped_is_found_in_the_folder_of_data_sets(call, monkeypatch, tmp_path, waves_csv):
     monkeypatch.delenv("TSATTN_DATA", raising=False)
     for name in ("radiology", "store_items", "etth1"):
@@ -584,6 +588,7 @@ def test_a_picture_costs_no_second_reading_and_no_second_forecast(call, trained_
 STORED = ("trainer.logger=none", "horizon=5", "output=run", *SHORT)
 
 
+@pytest.mark.slow
 def test_settings_of_reading_on_the_command_line_win_over_stored_ones_also_as_defaults(call, waves_csv, two_waves, tmp_path):
     assert call("train", "input=waves.csv", "read.missing=zero", "read.sep=,", *STORED).code == 0
     two_waves.drop(index=50).to_csv(tmp_path / "gap.csv", index=False, sep=";")
@@ -712,6 +717,7 @@ def test_an_error_deep_in_our_own_forecast_is_a_bug_too(call, monkeypatch):
     assert "broken" in ended.err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     code = f"{sys.executable} -m tsattn.predict dataset=image_counts horizon=30 | head -n 1; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)

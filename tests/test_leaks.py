@@ -168,6 +168,7 @@ def test_tables_without_a_value_per_row_are_refused(read: dict[str, str]) -> Non
         check_no_leak(Forecaster(config=TINY), df.pivot(index="ds", columns="unique_id", values="y").reset_index())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaps", [pytest.param(False, marks=pytest.mark.slow), True], ids=["complete", "gaps before the cut"])
 def test_the_command_on_the_full_file_is_as_blind(
     gaps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

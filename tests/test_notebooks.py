@@ -79,9 +79,18 @@ def test_the_first_one_runs_and_shows_two_tables_and_two_pictures(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_second_one_runs_as_it_is_stored(tmp_path):
     stored = read(BY_HAND)
     kinds, printed = shown(execute(stored, tmp_path))
     assert kinds.count("image/png") == 4
     assert printed == shown(stored)[1]
+    assert printed["stderr"] == ""
+
+
+@pytest.mark.slow
+def test_the_third_one_shows_what_was_seen_and_five_numbers(tmp_path):
+    kinds, printed = shown(execute(read(FOLDER / "03_without_training.ipynb"), tmp_path))
+    assert kinds.count("image/png") == 3
+    assert "pretrained" in printed["stdout"]
     assert printed["stderr"] == ""

@@ -289,6 +289,7 @@ def test_an_output_that_cannot_be_is_one_line_and_nothing_is_lost(call, two_wave
     assert Path("waves.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_forecast_of_strange_names_is_printed_written_and_drawn_and_names_no_file(call, tmp_path):
     sales(NAMES).to_parquet("in.parquet")
     code, out, err = call("predict", "input=in.parquet", "horizon=1", "output=o/o.csv", "plot=p/o.svg", "escape_formulas=true")

@@ -170,6 +170,7 @@ def test_a_loss_that_is_no_number_ends_it_and_the_state_stays(tmp_path, short, m
     assert not (tmp_path / pretraining.WEIGHTS).exists()
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, short, bank):
     fresh = make_bank(SMALL.prior, (40, 40, 10), seed=1)
     config = replace(SMALL, minutes=4.0, learning_rate=1e-2, output=str(tmp_path))
@@ -203,6 +204,7 @@ assert not {"hydra", "pytorch_lightning", "pandas"} & set(sys.modules), "pretrai
 """
 
 
+@pytest.mark.slow
 def test_pretraining_reads_no_data_opens_no_socket_and_needs_neither_hydra_nor_lightning(tmp_path):
     ran = subprocess.run([sys.executable, "-c", GUARD], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

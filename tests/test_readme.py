@@ -140,6 +140,7 @@ def test_the_forecast_of_five_numbers_is_printed_as_shown(tmp_path):
     assert ended.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_python_blocks_run_one_after_the_other(after_commands, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     namespace = {"SHORT": FitConfig(trainer=TrainerConfig(max_steps=20, accelerator="cpu"))}

@@ -133,6 +133,7 @@ def losses(precision: str) -> tuple[float, float]:
     return before, loss()
 
 
+@pytest.mark.slow
 def test_training_in_half_precision_is_as_accurate_as_in_float32():
     before, plain = losses("32")
     _, half = losses("bf16")

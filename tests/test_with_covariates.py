@@ -64,6 +64,7 @@ def learned(shops, quick) -> Forecaster:
     return Forecaster(config=config).fit(shops, covariates=ROLES)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_is_known_ahead_is_learned(shops, learned):
     assert learned.verdict_.answer == "network"
     future = next_days(shops)

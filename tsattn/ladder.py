@@ -17,7 +17,7 @@ from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
 from tsattn.verdict import PRETRAINED, Verdict
 
-MOST_ASKED = 500  # windows on which the pretrained network is judged, spread evenly: it is to answer at once
+MOST_ASKED = 300  # windows on which the pretrained network is judged, spread evenly: it is to answer at once
 
 
 def rungs_of(fitted: Fitted) -> list[str]:
