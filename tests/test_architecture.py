@@ -65,7 +65,8 @@ def statements(node: ast.AST, *, inside_functions: bool):
         yield from statements(child, inside_functions=inside_functions)
 
 
-def imports(name: str, *, inside_functions: bool = True) -> set[str]:
+@cache
+def imports(name: str, *, inside_functions: bool = True) -> frozenset[str]:
     """Dotted names that a module imports: `from a import b` gives a.b where that is a module of ours, else a."""
     found = set()
     for node in statements(modules()[name], inside_functions=inside_functions):
@@ -76,7 +77,7 @@ def imports(name: str, *, inside_functions: bool = True) -> set[str]:
             assert node.module is not None
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= whole & set(modules()) or {node.module}
-    return found
+    return frozenset(found)
 
 
 def importers(library: str) -> set[str]:

@@ -342,6 +342,7 @@ def test_a_training_in_parts_goes_on_after_a_stop(tmp_path, monkeypatch):
     assert weights(cut) == weights(whole)
 
 
+@pytest.mark.slow
 def test_memory_too_small_for_a_single_window_is_an_error_that_says_so(tmp_path):
     with pytest.raises(TrainingError, match="not enough memory for a single window"):
         run(Hungry(0), tmp_path)

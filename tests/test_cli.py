@@ -284,6 +284,7 @@ def test_training_writes_into_its_run_folder_and_nowhere_else(tmp_path, two_wave
         assert words in ended.stdout
 
 
+@pytest.mark.slow
 def test_each_setting_of_a_multirun_gets_a_run_folder_of_its_own(call, tmp_path, waves_csv):
     ended = call("train", "--multirun", "input=waves.csv", "seed=0,1", "horizon=5", "trainer.logger=none", *SHORT)
     assert ended.code == 0, ended.err
@@ -379,6 +380,7 @@ def test_a_run_without_one_of_its_files_is_not_done(done):
     assert is_done()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_table_that_has_changed_since_is_not_done(done, waves_csv):
     _, is_done = done
     later = waves_csv.stat().st_mtime + 3600
@@ -419,6 +421,7 @@ def test_the_sample_is_said_to_be_simulated(call, tmp_path):
         assert "<!-- simulated data, answered by" in (tmp_path / "p.svg").read_text()
 
 
+@pytest.mark.slow
 def test_a_table_of_the_user_is_not_called_simulated(call, waves_csv, tmp_path):
     for source in ("input=waves.csv", "values=[1,2,3,4]"):
         ended = call("predict", "dataset=image_counts", source, "plot=p.svg")

@@ -49,7 +49,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", ["encoder", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name != "encoder")]
+)
 def test_every_architecture_keeps_every_invariant_but_its_own_exceptions(name):
     found = check_model(name)
     assert list(found) == list(INVARIANTS)

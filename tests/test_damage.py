@@ -369,7 +369,7 @@ class Snapshots:
         return stepping
 
 
-@pytest.mark.parametrize("old", ["format1_naive", None])
+@pytest.mark.parametrize("old", ["format1_naive", pytest.param(None, marks=pytest.mark.slow)])
 def test_a_save_that_is_killed_before_any_step_leaves_the_old_model_or_the_new_one(old, tmp_path):
     new = store.load(GOLDEN / "format1_encoder_counts")
     folder = tmp_path / "model"

@@ -160,6 +160,7 @@ def test_messy_files_in_doubt_give_an_error_that_names_the_way_on(name, settings
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings", "expected"), USED, ids=map(label, USED))
 def test_messy_files_are_forecast_from_their_last_time_on(name, settings, expected):
     forecaster = Forecaster(horizon=3).fit_naive(DATA / f"messy/{name}.csv.gz", read=settings)

@@ -95,7 +95,10 @@ def test_a_small_one_keeps_what_every_architecture_promises(name):
     check_model(SMALL[name].name, config=SMALL[name])
 
 
-@pytest.mark.parametrize("name", SMALL)
+FEW = ("nlinear", "parallel")
+
+
+@pytest.mark.parametrize("name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in SMALL])
 def test_a_trained_one_forecasts_the_same_after_saving_and_loading(name, quick, two_waves, answered_by_network, tmp_path):
     forecaster = answered_by_network(Forecaster(config=quick(model=SMALL[name])).fit(two_waves))
     expected = forecaster.predict()

@@ -129,6 +129,7 @@ def test_a_pretraining_in_slices_goes_on_where_it_was(tmp_path, short):
     assert not torch.equal(weights["norm.weight"].float(), state["weights.norm.weight"])
 
 
+@pytest.mark.slow
 def test_what_is_continued_differs_from_a_run_in_one_piece_by_rounding_of_the_momenta_alone(tmp_path, short):
     whole, parts = (replace(SMALL, minutes=0.4, output=str(tmp_path / name)) for name in ("whole", "parts"))
     pretrain(whole, str)

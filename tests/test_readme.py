@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 SCHEMAS = {"train": TrainConfig, "predict": PredictConfig, "backtest": BacktestConfig}
-SHORT = ["trainer.max_steps=20", "trainer.validate_every=20", "model.head=quantile", "trainer=cpu"]  # added to what trains
+SHORT = ["trainer.max_steps=4", "trainer.validate_every=4", "model.head=quantile", "trainer=cpu"]  # added to what trains
 NOT_RUN = [  # needs the network and a fresh environment; `pip install -e .` is what the Makefile does
     "python3 -m venv .venv",
     ". .venv/bin/activate",
