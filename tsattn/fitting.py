@@ -144,7 +144,7 @@ def _decisions(fitted: Fitted) -> list[Finding]:
         losses = settings.details["candidates"]
         compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         message = f"{min(losses, key=lambda name: losses[name])}; validation loss {compared}"
-        findings.append(Finding("candidate", message, "model.d_model=", details=dict(losses)))
+        findings.append(Finding("candidate", message, "pretrained=false", details=dict(losses)))
     if fitted.network is None:
         return findings
     assert settings.model is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def pretrained() -> Pretrained:
     """The network that ships with tsattn, on the CPU; a ModelFolderError where its files are not as they were made."""
     from tsattn import manifest, store
 
-    folder = resources.files("tsattn") / FOLDER
+    folder = Path(str(resources.files("tsattn"))) / FOLDER
     facts = manifest.json_of(folder / "manifest.json", (folder / "manifest.json").read_bytes())
     content = (folder / "model.safetensors").read_bytes()
     if manifest.sha256(content) != facts["sha256"]:
