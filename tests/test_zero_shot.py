@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -205,6 +207,14 @@ def test_forecasting_leaves_the_callers_random_state_alone():
     torch.manual_seed(3)
     forecast(waves(30))
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_five_numbers_are_continued_without_the_compiler_of_torch_lightning_or_scikit_learn():
+    """Each would cost a second or more at the start of every `predict`."""
+    asked = "from tsattn import Forecaster; Forecaster.pretrained().predict([2, 5, 10, 6, 8], horizon=1)"
+    there = "import sys; print({'torch._dynamo', 'pytorch_lightning', 'sklearn'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", f"{asked}; {there}"], capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stdout + ran.stderr
 
 
 # ---- who asks it -------------------------------------------------------------------------------------------------------
