@@ -47,6 +47,7 @@ def test_the_wheel_holds_sources_settings_and_sample_and_nothing_else(wheel):
     expected |= {f"tsattn/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {"tsattn/conf/__init__.py"}
     expected |= {f"tsattn/sample_data/{path.name}" for path in (ROOT / "data").iterdir() if path.is_file()}
+    expected |= {f"tsattn/pretrained/{name}" for name in ("model.safetensors", "manifest.json", "MODEL_CARD.md")}
     assert names == expected
     assert {"tsattn/conf/train.yaml", "tsattn/conf/model/encoder.yaml", "tsattn/sample_data/image_counts.csv"} <= names
     assert licences
