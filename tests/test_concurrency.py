@@ -56,7 +56,6 @@ def other_table(df, k):
 # ---- threads -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_eight_threads_that_forecast_other_tables_with_one_forecaster_get_what_one_after_the_other_gets(trained, two_waves):
     parts = [other_table(two_waves, k) for k in range(NUM_THREADS)]
     expected = [trained.predict(part) for part in parts]
@@ -162,7 +161,6 @@ def test_the_old_fit_answers_until_the_new_one_is_done(refitted, monkeypatch):
     pd.testing.assert_frame_equal(again.predict(), new)
 
 
-@pytest.mark.slow
 def test_no_forecast_sees_half_a_fit(refitted, monkeypatch):
     """The new fit lands in the middle of a forecast, after its data were read: the old one goes on to the end."""
     again, old, new, newer = refitted
