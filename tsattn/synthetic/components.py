@@ -20,33 +20,37 @@ from tsattn.synthetic.draws import (
     uniform,
 )
 
-# a period in rows, the longer one that goes with it, and how often the pair is drawn: yearly to half-hourly data
+# a period in rows, the longer one that goes with it, how often the pair is drawn, and how often in a series of 500 rows and
+# more, which is seldom a monthly or quarterly one: yearly to half-hourly data
 PERIODS = (
-    (12.0, 12.0, 18.0),
-    (4.0, 4.0, 12.0),
-    (7.0, 365.25, 14.0),
-    (7.0, 30.44, 5.0),
-    (24.0, 168.0, 13.0),
-    (48.0, 336.0, 4.0),
-    (96.0, 672.0, 2.0),
-    (52.18, 52.18, 6.0),
-    (5.0, 21.0, 3.0),
-    (6.0, 12.0, 2.0),
-    (10.0, 60.0, 2.0),
-    (30.44, 365.25, 3.0),
-    (144.0, 1008.0, 1.0),
-    (3.0, 12.0, 1.0),
-    (11.0, 22.0, 1.0),
+    (12.0, 12.0, 18.0, 7.0),
+    (4.0, 4.0, 12.0, 3.0),
+    (7.0, 365.25, 14.0, 26.0),
+    (7.0, 30.44, 5.0, 5.0),
+    (24.0, 168.0, 13.0, 17.0),
+    (48.0, 336.0, 4.0, 7.0),
+    (96.0, 672.0, 2.0, 4.0),
+    (52.18, 52.18, 6.0, 7.0),
+    (5.0, 21.0, 3.0, 3.0),
+    (6.0, 12.0, 2.0, 1.0),
+    (10.0, 60.0, 2.0, 2.0),
+    (30.44, 365.25, 3.0, 5.0),
+    (144.0, 1008.0, 1.0, 2.0),
+    (3.0, 12.0, 1.0, 0.5),
+    (11.0, 22.0, 1.0, 0.5),
 )
-LEVELS = 64  # of a free profile: a value per row of a season, or per 64th of a longer one
+LONG_SERIES = 500
+DAYS = 7  # a long period of so many short ones is a week, two of its days free
+LEVELS = 64  # most values of a free profile: one per row of a season, of a longer one one per day, month, fortnight ...
+FEWER_LEVELS = ((7, 12, 24, 52, LEVELS), (3, 5, 2, 1, 1))
 GRID = 96  # points of a smooth curve before it is interpolated
 SHARED = 8  # smooth curves drawn with the same kernel
 JITTER = {torch.float64: 1e-5, torch.float32: 3e-4}  # of a covariance of about 1, so that rounding leaves it positive
 
 
-def periods(generator: Generator, batch: int) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B 1"]]:
+def periods(generator: Generator, batch: int, length: int) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B 1"]]:
     """A calendar period of each series and a longer one; one series in eight has periods from nowhere."""
-    index = pick(generator, [weight for *_, weight in PERIODS], batch, 1)
+    index = pick(generator, [often if length < LONG_SERIES else in_long for _, _, often, in_long in PERIODS], batch, 1)
     table = torch.tensor(PERIODS, device=generator.device, dtype=dtype_of(generator))
     short, long = table[index, 0], table[index, 1]
     free = chance(generator, 0.12, batch, 1)
@@ -59,7 +63,7 @@ def season(generator: Generator, length: int, period: Float[Tensor, "B 1"]) -> F
     """A pattern that repeats exactly every `period` rows: harmonics, a free profile, two levels, peaks or a ramp.
 
     Harmonics: sum_k a_k k^-u sin(2 pi k t / p + phase_k), k = 1 .. 6, u in 0 .. 2. A free profile has a value of its own for
-    each row of the season, some of them far out. Two levels: working days and others. Peaks: one or two Gaussian bumps.
+    each row of the season, or for each 7th to 64th of one of more than 64 rows, some of them far out. Two levels: working days and others. Peaks: one or two Gaussian bumps.
     """
     batch = len(period)
     turn = ((rows(generator, length) + (uniform(generator, 0, 1000, batch, 1)).floor()) / period) % 1.0
@@ -70,7 +74,8 @@ def season(generator: Generator, length: int, period: Float[Tensor, "B 1"]) -> F
         size = normal(generator, 0, 1, batch, 1) * k**-decay * (chance(generator, 1.0 if k == 1 else 0.6, batch, 1))
         waves = waves + size * torch.sin(2 * torch.pi * (k * turn + uniform(generator, 0, 1, batch, 1)))
     free = normal(generator, 0, 1, batch, LEVELS) ** choose(generator, (1.0, 3.0), (2, 1), batch, 1)
-    place = (turn * period.round().clamp(2, LEVELS) + 1e-6).floor().long().clamp(max=LEVELS - 1)
+    levels = torch.where(period > LEVELS, choose(generator, *FEWER_LEVELS, batch, 1), period.round().clamp(min=2))
+    place = (turn * levels + 1e-6).floor().long().clamp(max=LEVELS - 1)
     profile = free.gather(1, place)
     share = uniform(generator, 0.1, 0.9, batch, 1)
     two = (turn < share).to(turn.dtype) + log_uniform(generator, 0.01, 0.4, batch, 1) * profile
@@ -132,7 +137,7 @@ def kernel(generator: Generator, groups: int, grid: Float[Tensor, " G"]) -> Floa
 
 
 def trend(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
-    """A line, a broken line, a logistic curve, a random walk, a damped slope, or a walk of the slope."""
+    """A line, a broken line, a logistic curve, a random walk, a damped slope, a walk of the slope, or a smooth curve."""
     t = rows(generator, length) / max(length - 1, 1)
     slope = normal(generator, 0, 1, batch, 1)
     line = slope * t
@@ -143,8 +148,9 @@ def trend(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]
     walk = normal(generator, 0, 1, batch, length).cumsum(1) / length**0.5
     damped = slope * (1 - torch.exp(-log_uniform(generator, 0.5, 20, batch, 1) * t))
     turning = normal(generator, 0, 1, batch, length).cumsum(1).cumsum(1) / length**1.5
-    kind = pick(generator, (25, 22, 10, 20, 8, 15), batch, 1)
-    return torch.stack([line, broken, logistic, walk, damped, turning]).gather(0, kind.expand(batch, length)[None])[0]
+    curve = smooth(generator, batch, length)
+    kind = pick(generator, (25, 22, 10, 18, 8, 12, 10), batch, 1)
+    return torch.stack([line, broken, logistic, walk, damped, turning, curve]).gather(0, kind.expand(batch, length)[None])[0]
 
 
 def noise(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from tsattn.synthetic.components import noise, periods, season, smooth, trend
+from tsattn.synthetic.components import DAYS, noise, periods, season, smooth, trend
 from tsattn.synthetic.draws import chance, choose, log_normal, log_uniform, normal, pick, rows, standardized, uniform
 
 MOST = 24  # longest season of the recursive generators
@@ -23,7 +23,7 @@ def gaussian_process(generator: Generator, batch: int, length: int) -> Float[Ten
     """y = f + a s + b e: f a Gaussian process with a composed kernel (`components.smooth`, after KernelSynth, Ansari et al.
     2024), s an exact season with a = LN(-0.3, 1) in half of the series, e noise with b = LN(-2.2, 1.2).
     """
-    period, _ = periods(generator, batch)
+    period, _ = periods(generator, batch, length)
     strength = log_normal(generator, -0.3, 1.0, batch, 1) * chance(generator, 0.5, batch, 1)
     rough = log_normal(generator, -2.2, 1.2, batch, 1) * noise(generator, batch, length)
     return smooth(generator, batch, length) + strength * season(generator, length, period) + rough
@@ -33,22 +33,26 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     """Calendar series, 55 % added up, 45 % multiplied (decomposition as in ForecastPFN, Dooley et al. 2023; ranges are ours).
 
     Added: y = c t + (a_1 s_1 + a_2 s_2) (1 + v) + g + n, with trend t (c = LN(0.2, 1.2) in 80 %), seasons s of a short and a
-    long calendar period (a_1 = LN(0.2, 1) in 80 %, a_2 = LN(-0.8, 1) in 40 %), slowly changing size v in 35 %, autocorrelated
-    and white noise of LN(-1.4, 1.1), a third of it in 40 % of the series. Multiplied: exp of a trend and a walk, times
-    (1 + a tanh(s_1)), (1 + b tanh(s_2)) and log-normal noise: the season grows with the level.
+    long calendar period (a_1 = LN(0.2, 1) in 80 %, a_2 = LN(-0.6, 1) in 55 %), slowly changing size v in 35 %, autocorrelated
+    and white noise of LN(-1.4, 1.1), a third of it in 35 % of the series, a twentieth in 15 %. Multiplied: exp of a trend and a
+    walk, times (1 + a tanh(s_1)), (1 + b tanh(s_2)) and log-normal noise: the season grows with the level. s_1 turns into
+    another profile with time in 20 %, and has another one in a part of each long season in 25 %: two days of the week, holidays.
     """
-    short, long = periods(generator, batch)
+    short, long = periods(generator, batch, length)
     first, second = season(generator, length, short), season(generator, length, long)
     older, share = season(generator, length, short), smooth(generator, batch, length)
     changing = torch.sigmoid(2 * share + normal(generator, 0, 1, batch, 1)) * chance(generator, 0.2, batch, 1)
     first = (1 - changing) * first + changing * older  # the profile itself becomes another
-    quiet = torch.where(chance(generator, 0.4, batch, 1), 0.3, 1.0)
+    begun = ((rows(generator, length) / short).floor() * short / long + uniform(generator, 0, 1, batch, 1)) % 1.0
+    part = torch.where((long / short - DAYS).abs() < 1e-3, 2 / DAYS, uniform(generator, 0.05, 0.5, batch, 1))
+    first = torch.where((begun < part) & chance(generator, 0.25, batch, 1), season(generator, length, short), first)
+    quiet = choose(generator, (1.0, 0.3, 0.05), (50, 35, 15), batch, 1)
     slow, white = trend(generator, batch, length), noise(generator, batch, length)
     coloured = autoregression(generator, batch, length)
     has_season = chance(generator, 0.8, batch, 1)
-    has_second = chance(generator, 0.4, batch, 1)
+    has_second = chance(generator, 0.55, batch, 1)
     strength = log_normal(generator, 0.2, 1.0, batch, 1) * has_season
-    both = strength * first + log_normal(generator, -0.8, 1.0, batch, 1) * has_second * second
+    both = strength * first + log_normal(generator, -0.6, 1.0, batch, 1) * has_second * second
     envelope = 1 + 0.5 * smooth(generator, batch, length) * chance(generator, 0.35, batch, 1)
     added = log_normal(generator, 0.2, 1.2, batch, 1) * chance(generator, 0.8, batch, 1) * slow + both * envelope
     added = added + quiet * log_normal(generator, -1.4, 1.1, batch, 1) * white
@@ -191,9 +195,9 @@ def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B 
 def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """Whole numbers of 0 and more: Poisson and negative binomial counts of calendar series, and intermittent demand.
 
-    Half: rate LN(1.5, 1.6) softplus(z U(0.2, 1.5)), z a standardized `trend_season_noise`, times log-normal noise of U(0, 0.8)
+    45 %: rate LN(1.5, 1.6) softplus(z U(0.2, 1.5)), z a standardized `trend_season_noise`, times log-normal noise of U(0, 0.8)
     (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 % have outages of zeros.
-    Half: demand arrives with probability U(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson or LN, in the quadrants
+    Others: demand arrives with probability U(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson or LN, in the quadrants
     of Syntetos & Boylan (2005): smooth, intermittent, erratic, lumpy; 10 % fade out.
     """
     z = standardized(trend_season_noise(generator, batch, length))
@@ -214,7 +218,7 @@ def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"
     sizes = 1 + torch.poisson(
         (typical.clamp(min=0) * torch.exp(erratic * normal(generator, 0, 1, batch, length))).clamp(max=1e6), generator=generator
     )
-    return torch.where(chance(generator, 0.5, batch, 1), steady, demand * sizes)
+    return torch.where(chance(generator, 0.45, batch, 1), steady, demand * sizes)
 
 
 def regimes(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
@@ -239,7 +243,7 @@ def regimes(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T
         y = y + pull[:, t] * (mean[:, t] - y) + drawn[:, t]
         values.append(y)
     switching = torch.stack(values, dim=1)
-    period, _ = periods(generator, batch)
+    period, _ = periods(generator, batch, length)
     at_random = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 0.003, 0.08, batch, 1)
     on_time = (rows(generator, length) + uniform(generator, 0, 100, batch, 1).floor()) % period.round().clamp(min=2) < 1
     spikes = torch.where(chance(generator, 0.5, batch, 1), at_random, on_time) * log_normal(generator, 1.0, 0.6, batch, length)
