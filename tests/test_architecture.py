@@ -15,13 +15,14 @@ from omegaconf import OmegaConf
 import tsattn
 from tsattn import cli
 from tsattn import config as settings
+from tsattn.pretrain_config import LengthConfig, default_prior
 
 ROOT = Path(tsattn.__file__).parent
 COMMANDS = {
     "train": settings.TrainConfig,
     "predict": settings.PredictConfig,
     "backtest": settings.BacktestConfig,
-    "pretrain": settings.PretrainConfig,
+    "pretrain": tsattn.PretrainConfig,
 }
 READERS = (
     "read",
@@ -120,7 +121,7 @@ def test_other_libraries_stay_where_they_belong():
     assert importers("matplotlib") <= {"tsattn.plot"}
     assert importers("sklearn") == {"tsattn.data.covariates"}
     assert importers("pyarrow") <= {f"tsattn.data.{name}" for name in (*READERS, "raw.text", "cells.numbers", "cells.quick")}
-    assert importers("safetensors") <= {"tsattn.store", "tsattn.synthetic.prior", "tsattn.training.pretraining"}
+    assert importers("safetensors") <= {"tsattn.store", "tsattn.synthetic.prior", "tsattn.training.pretraining_state"}
     assert importers("holidays") <= {"tsattn.data.holiday"}
     assert importers("yaml") | importers("pickle") | importers("polars") == set()
 
@@ -284,8 +285,8 @@ def test_every_field_can_be_overridden_without_a_plus(composed, name):
         assert found == value, key
     if name == "pretrain":
         found = composed(name, "lengths=[{context: 32, num_future: 2, windows: 8, share: 0.5}]", "prior.counts=0.7")
-        assert found.lengths == [settings.LengthConfig(32, 2, 8, 0.5)]
-        assert found.prior == {**settings.default_prior(), "counts": 0.7}
+        assert found.lengths == [LengthConfig(32, 2, 8, 0.5)]
+        assert found.prior == {**default_prior(), "counts": 0.7}
     else:
         assert composed(name, "read.resample=MS").read.resample == "MS"
 

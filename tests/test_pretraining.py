@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import Generator
 
-from tsattn.config import LengthConfig, PatchConfig, PretrainConfig
+from tsattn.config import PatchConfig
 from tsattn.nn.scaling import fit_scale
+from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.synthetic.prior import Bank, make_bank
 from tsattn.training import pretraining
 from tsattn.training.pretraining import Batch, batch_of, loss_of, network_of, pretrain, rate_at, typical_step
@@ -31,6 +32,18 @@ SMALL = PretrainConfig(
     medium_series=40,
     long_series=10,
 )
+
+
+@pytest.mark.parametrize(
+    ("found", "half"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True, "amx_bf16": False}, False)],
+)
+def test_products_are_in_bfloat16_where_the_processor_has_instructions_for_them(monkeypatch, found, half):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    cpu = torch.device("cpu")
+    assert pretraining.is_half("auto", cpu) is half
+    assert pretraining.is_half("bf16", cpu)
+    assert not pretraining.is_half("32", cpu)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +208,8 @@ def watch(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.bind"):
         opened.append(event)
 sys.addaudithook(watch)
-from tsattn.config import LengthConfig, PatchConfig, PretrainConfig
+from tsattn.config import PatchConfig
+from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.training.pretraining import pretrain
 model = PatchConfig(d_model=16, num_layers=1, num_heads=2, d_ff=16, head="quantile", positional="rotary", copying="step")
 pretrain(PretrainConfig(output="run", minutes=0.02, accelerator="cpu", model=model, short_series=20, medium_series=20,

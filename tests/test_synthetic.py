@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator
 
-from tsattn.config import PretrainConfig
+from tsattn.pretrain_config import PretrainConfig
 from tsattn.synthetic import augment, components, draws, prior
 from tsattn.synthetic.draws import choose, log_uniform, normal, pick, standardized, uniform
 from tsattn.synthetic.generators import GENERATORS

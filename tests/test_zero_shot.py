@@ -15,10 +15,10 @@ import torch
 from scipy.special import ndtri
 
 from tsattn import Forecaster, zero_shot
-from tsattn.config import PretrainConfig
 from tsattn.data.panel import Panel
 from tsattn.fitted import predict
 from tsattn.manifest import ModelFolderError, sha256
+from tsattn.pretrain_config import PretrainConfig
 from tsattn.synthetic.prior import CHUNK, LENGTHS, chunk_seed, digest, draw
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -164,10 +164,22 @@ def averaged(*parts):
     return np.mean([*plain, *turned], axis=0)
 
 
-def test_counts_are_not_forecast_below_zero():
+def test_quantiles_of_counts_are_the_nearest_whole_numbers_from_zero_on():
     y = np.random.default_rng(0).poisson(0.3, 60)
-    assert forecast(y)[1].min() < 0 or forecast(-y)[1].max() > 0
-    assert forecast(y, integer=True)[1].min() == 0
+    plain = forecast(y)[1]
+    assert plain.min() < 0 or forecast(-y)[1].max() > 0
+    mean, found = forecast(y, integer=True)
+    np.testing.assert_array_equal(found, np.floor(np.maximum(plain, 0) + 0.5))
+    assert mean.min() >= 0
+    assert 0 < mean.max() < 1  # which is not rounded
+
+
+def test_quantiles_of_counts_at_levels_of_one_s_own_are_whole_numbers_too():
+    y = np.random.default_rng(0).poisson(4.0, 60)
+    found = forecast(y, integer=True, levels=(0.01, 0.25, 0.5, 0.975))[1]
+    np.testing.assert_array_equal(found, np.round(found))
+    assert (np.diff(found, axis=-1) >= 0).all()
+    assert found.min() >= 0
 
 
 def test_a_horizon_beyond_one_pass_is_rolled_with_intervals_that_do_not_shrink():

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
         LinearConfig,
         LSTMConfig,
         PatchConfig,
-        PretrainConfig,
         ReadConfig,
         TrainerConfig,
     )
     from tsattn.data.findings import DataError, Finding
     from tsattn.forecaster import Forecaster, NotFittedError
+    from tsattn.pretrain_config import PretrainConfig
     from tsattn.store import ModelFolderError
     from tsattn.synthetic.prior import simulate
     from tsattn.verdict import Verdict
@@ -42,7 +42,7 @@ _WHERE = {
     "InvertedConfig": "tsattn.config",
     "LSTMConfig": "tsattn.config",
     "LinearConfig": "tsattn.config",
-    "PretrainConfig": "tsattn.config",
+    "PretrainConfig": "tsattn.pretrain_config",
     "TrainerConfig": "tsattn.config",
     "ReadConfig": "tsattn.config",
     "DataError": "tsattn.data.findings",

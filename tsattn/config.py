@@ -24,12 +24,12 @@ MAX_WINDOW = 10_000  # tokens per block of local attention: as many times as man
 MAX_LEVELS = 1000
 
 
-def _check_most(field: str, value: Any, most: int) -> None:
+def check_most(field: str, value: Any, most: int) -> None:
     if value is not None and value > most:
         raise ValueError(f"{field}={value} must be at most {most}")
 
 
-def _check_least(field: str, value: Any, least: int) -> None:
+def check_least(field: str, value: Any, least: int) -> None:
     if value is not None and not value >= least:
         raise ValueError(f"{field}={value} must be at least {least}")
 
@@ -96,8 +96,8 @@ class ModelConfig:
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout} must lie in [0, 1)")
         for name in ("patch_length", "patch_stride", "d_model", "num_layers", "num_heads", "d_ff", "attention_window"):
-            _check_least(f"model.{name}", getattr(self, name, None), 1)
-            _check_most(f"model.{name}", getattr(self, name, None), MAX_WINDOW if name == "attention_window" else MAX_STEPS)
+            check_least(f"model.{name}", getattr(self, name, None), 1)
+            check_most(f"model.{name}", getattr(self, name, None), MAX_WINDOW if name == "attention_window" else MAX_STEPS)
         d_model, num_heads = getattr(self, "d_model", None), getattr(self, "num_heads", None)
         if d_model and num_heads and d_model % num_heads:
             raise ValueError(f"model.d_model={d_model} must be divisible by model.num_heads={num_heads}")
@@ -210,8 +210,8 @@ class EncoderDecoderConfig(EncoderConfig):
         super().__post_init__()
         if self.copying != "patch":
             raise ValueError("model=encoder_decoder copies nothing: model.copying is for model=encoder and model=patch")
-        _check_least("model.num_decoder_layers", self.num_decoder_layers, 1)
-        _check_most("model.num_decoder_layers", self.num_decoder_layers, MAX_STEPS)
+        check_least("model.num_decoder_layers", self.num_decoder_layers, 1)
+        check_most("model.num_decoder_layers", self.num_decoder_layers, MAX_STEPS)
         check_choice("model.decoding", self.decoding, DECODINGS)
 
 
@@ -298,9 +298,9 @@ class TrainerConfig:
         check_choice("trainer.logger", self.logger, ("csv", "tensorboard", "none"))
         check_choice("trainer.sampling", self.sampling, SAMPLINGS)
         for name in ("max_steps", "batch_size", "validate_every", "patience", "log_every"):
-            _check_least(f"trainer.{name}", getattr(self, name), 1)
+            check_least(f"trainer.{name}", getattr(self, name), 1)
         for name in ("weight_decay", "warmup_steps"):
-            _check_least(f"trainer.{name}", getattr(self, name), 0)
+            check_least(f"trainer.{name}", getattr(self, name), 0)
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"trainer.{name}={getattr(self, name)} must be positive")
@@ -328,10 +328,10 @@ class FitConfig:
         if self.horizon is not None:
             check_horizon(self.horizon)
         for name, least in (("context_length", 1), ("season_length", 1), ("seed", 0)):
-            _check_least(name, getattr(self, name), least)
+            check_least(name, getattr(self, name), least)
         for name in ("horizon", "context_length", "season_length"):
-            _check_most(name, getattr(self, name), MAX_STEPS)
-        _check_most("the number of quantiles", len(self.quantiles), MAX_LEVELS - 1)  # the median is always added
+            check_most(name, getattr(self, name), MAX_STEPS)
+        check_most("the number of quantiles", len(self.quantiles), MAX_LEVELS - 1)  # the median is always added
         if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
         self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})
@@ -396,90 +396,3 @@ class BacktestConfig(TrainConfig):
     step: int | None = None  # rows between two cut-offs; None: the horizon
     refit_each: bool = False  # fit at every cut-off instead of once at the earliest
     escape_formulas: bool = False  # a ' before texts of the CSV that a spreadsheet would run as a formula
-
-
-@dataclass
-class LengthConfig:
-    """Windows of about one length, which share a step of pretraining."""
-
-    context: int  # at most so many steps of context, a multiple of the patch
-    num_future: int  # at most so many future tokens
-    windows: int  # in a step
-    share: float  # of all steps
-
-
-def default_lengths() -> list[LengthConfig]:
-    """Steps of about equal cost: the shorter the windows, the more of them."""
-    rows = (
-        (32, 2, 1536, 0.08),
-        (64, 2, 1024, 0.16),
-        (128, 3, 608, 0.18),
-        (320, 4, 288, 0.18),
-        (512, 4, 184, 0.20),
-        (1024, 8, 92, 0.12),
-        (2048, 16, 46, 0.08),
-    )
-    return [LengthConfig(*row) for row in rows]
-
-
-def default_prior() -> dict[str, float]:
-    """Shares of the generators of `tsattn.synthetic.generators`."""
-    return {
-        "trend_season_noise": 0.37,
-        "economic": 0.19,
-        "counts": 0.14,
-        "exponential_smoothing": 0.08,
-        "random_walk": 0.07,
-        "seasonal_walk": 0.05,
-        "gaussian_process": 0.06,
-        "regimes": 0.04,
-    }
-
-
-@dataclass
-class PretrainConfig:
-    """`python -m tsattn.pretrain`: the model that forecasts without training, from simulated series alone."""
-
-    output: str = "runs/pretrained"  # folder of the bank, the state and the finished model
-    minutes: float = 80.0  # of training in all, over all slices
-    slice_minutes: float | None = None  # stop after so many minutes of this call, to be continued by the next one
-    seed: int = 0
-    start: str = "fresh"  # fresh | shipped: first weights drawn from the seed, or those that ship with tsattn
-    accelerator: str = "auto"  # auto | cpu | gpu
-    precision: str = "bf16"  # 32 | bf16
-    model: PatchConfig = field(
-        default_factory=lambda: PatchConfig(
-            d_model=192,
-            num_layers=4,
-            num_heads=6,
-            d_ff=704,
-            head="quantile",
-            positional="rotary",
-            copying="step",
-        )
-    )
-    lengths: list[LengthConfig] = field(default_factory=default_lengths)
-    prior: dict[str, float] = field(default_factory=default_prior)
-    short_series: int = 280_000  # of the bank, of 192 rows
-    medium_series: int = 220_000  # of 640 rows
-    long_series: int = 25_000  # of 2304 rows
-    learning_rate: float = (
-        2e-3  # of Muon, in units of AdamW (Moonlight, Liu et al. 2025); AdamW, for all but matrices, has the same
-    )
-    weight_decay: float = 0.02
-    warmup: float = 0.02  # share of the minutes in which the rate rises
-    decay: float = 0.35  # share of the minutes in which it falls to 0, at the end
-    gradient_clip: float = 1.0
-    average: float = 0.995  # of the weights in the last part of the decay: w' = average w' + (1 - average) w
-
-    def __post_init__(self) -> None:
-        check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
-        check_choice("precision", self.precision, ("32", "bf16"))
-        check_choice("start", self.start, ("fresh", "shipped"))
-        for name in ("minutes", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("short_series", "medium_series", "long_series"):
-            _check_least(name, getattr(self, name), 1)
-        if not 0 <= self.warmup + self.decay <= 1:
-            raise ValueError(f"warmup={self.warmup} and decay={self.decay} are shares of the minutes: 1 in all at most")

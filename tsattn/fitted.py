@@ -13,6 +13,7 @@ import numpy as np
 from tsattn import baselines
 from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, select
+from tsattn.rolling import rolled
 from tsattn.turns import BUILDING
 from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
@@ -208,40 +209,32 @@ def whole_blocks(fitted: Fitted, horizon: int) -> int:
 
 
 def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horizon: int) -> Prediction:
-    """Forecast [S, L, 1] contexts in blocks of the trained horizon, each block's medians being the next one's history.
+    """Forecast [S, L, 1] contexts in blocks of the trained horizon (`rolling.rolled`); counts stay whole and at least 0."""
+    settings, integer = fitted.settings, fitted.schema.integer
+    head = settings.model.head if settings.model is not None else ""
+    side = np.sign(np.array(settings.levels) - 0.5)
+    length, means = context.shape[1], []
 
-    The distances from the median grow: those of a block are joined with those at the end of the block before, as independent
-    errors are (square root of the sum of squares), because a block takes the medians before it for certain.
-    """
-    trained, middle = fitted.settings.horizon, fitted.settings.levels.index(0.5)
-    side = np.sign(np.array(fitted.settings.levels) - 0.5)
-    whole = fitted.schema.integer and fitted.settings.model is not None and fitted.settings.model.head == "negative_binomial"
-    nothing_seen = np.isnan(context).all(axis=(1, 2))
-    means, quantiles = [], []
-    behind = np.zeros((len(context), 1, len(fitted.settings.levels)))
-    for begin in range(0, horizon, trained):
-        steps = min(trained, horizon - begin)
-        length = context.shape[1]
-        known = None if features is None else features[:, begin : begin + length + trained]
-        mean, block = forward(fitted, context, known)
-        median = block[..., middle, None]
-        distance = side * np.hypot(block - median, behind)
-        behind = distance[:, -1:]
-        widened = median + distance
-        if whole:
-            widened = np.where(side < 0, np.floor(widened), np.ceil(widened))
-        if fitted.schema.integer:
-            mean, widened = np.maximum(mean, 0), np.maximum(widened, 0)
-        quantiles.append(widened[:, :steps])
-        means.append(mean[:, :steps])
-        context = np.concatenate([context, widened[..., middle, None].astype(context.dtype)], axis=1)[:, -length:]
-    mean, joined = np.concatenate(means, axis=1), np.concatenate(quantiles, axis=1)
-    if fitted.settings.model is not None and fitted.settings.model.head == "quantile":
+    def ask(known: np.ndarray, begin: int) -> np.ndarray:
+        near = None if features is None else features[:, begin : begin + length + settings.horizon]
+        mean, block = forward(fitted, known, near)
+        means.append(np.maximum(mean, 0) if integer else mean)
+        return block
+
+    def allowed(quantiles: np.ndarray) -> np.ndarray:
+        if integer and head == "negative_binomial":
+            quantiles = np.where(side < 0, np.floor(quantiles), np.ceil(quantiles))
+        return np.maximum(quantiles, 0) if integer else quantiles
+
+    quantiles = rolled(ask, context, horizon, settings.levels, longest=length, allowed=allowed)
+    mean = np.concatenate(means, axis=1)[:, :horizon]
+    if head == "quantile":
         from tsattn.nn.heads import quantile_weights
 
-        mean = (joined * quantile_weights(list(fitted.settings.levels)).numpy()).sum(-1)  # of the quantiles as they are shown
-    mean[nothing_seen], joined[nothing_seen] = np.nan, np.nan
-    return Prediction(mean, joined)
+        mean = (quantiles * quantile_weights(list(settings.levels)).numpy()).sum(-1)  # of the quantiles as they are shown
+    nothing_seen = np.isnan(context).all(axis=(1, 2))
+    mean[nothing_seen], quantiles[nothing_seen] = np.nan, np.nan
+    return Prediction(mean, quantiles)
 
 
 def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

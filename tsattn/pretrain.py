@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tsattn.cli import run
-from tsattn.config import PretrainConfig
+from tsattn.pretrain_config import PretrainConfig
 
 
 def main(config: PretrainConfig) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tsattn.config import PatchConfig
 from tsattn.data.panel import Panel, right_aligned, select
+from tsattn.rolling import rolled
 
 FOLDER = "pretrained"
 LONGEST = 2048  # steps of context, as in pretraining
@@ -70,7 +71,8 @@ def forecast(
 
     A series may have any length, of which the last 2048 rows are read, and NaN anywhere. Up to 256 steps come from one pass,
     more are rolled with widening intervals. Levels that the network does not give are read between those it gives, and beyond
-    them as of a normal distribution.
+    them as of a normal distribution. For counts (`integer`) mean and quantiles are at least 0, and the quantiles whole numbers,
+    as those of counts are: the nearest ones.
     """
     shipped = pretrained()
     full = np.minimum(panel.lengths, LONGEST)
@@ -91,9 +93,9 @@ def forecast(
         panel,
         aids.pull,
     )
-    if integer:
-        own = np.maximum(own, 0.0)
-    return own @ mean_weights(shipped.levels), at_levels(own, shipped.levels, levels)
+    own = np.maximum(own, 0.0) if integer else own
+    quantiles = at_levels(own, shipped.levels, levels)
+    return own @ mean_weights(shipped.levels), np.rint(np.maximum(quantiles, 0.0)) if integer else quantiles
 
 
 def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -141,32 +143,17 @@ def quantiles_of(
     network: Any, levels: tuple[float, ...], context: np.ndarray, horizon: int, *, flip: bool = True
 ) -> np.ndarray:
     """[S, H, K] after contexts [S, L, 1] with NaN where nothing is known; with `flip`, (f(x) - f(-x)) / 2."""
-    plain = _rolled(network, levels, context, horizon)
-    return (plain - _rolled(network, levels, -context, horizon)[..., ::-1]) / 2 if flip else plain
-
-
-def _rolled(network: Any, levels: tuple[float, ...], context: np.ndarray, horizon: int) -> np.ndarray:
-    """Blocks of up to 256 steps, the medians of one being history of the next.
-
-    The distances from the median are joined with those at the end of the block before as independent errors are.
-    """
     import torch
 
-    middle, blocks = levels.index(0.5), []
-    behind = np.zeros((len(context), 1, len(levels)))
-    side = np.sign(np.array(levels) - 0.5)
-    while (done := sum(block.shape[1] for block in blocks)) < horizon:
-        steps = min(horizon - done, FARTHEST)
-        values = torch.from_numpy(context)
+    def ask(known: np.ndarray, begin: int) -> np.ndarray:
+        steps = min(horizon - begin, FARTHEST)
+        values = torch.from_numpy(known)
         with torch.inference_mode():
             raw, scale = network(values.nan_to_num(), ~values.isnan(), None, -(-steps // PATCH) * PATCH)
-            block = network.head.quantiles(raw, scale)[:, :steps, 0].numpy()
-        median = block[..., middle, None]
-        distance = side * np.hypot(block - median, behind)
-        behind = distance[:, -1:]
-        blocks.append(median + distance)
-        context = np.concatenate([context, median], axis=1)[:, -LONGEST:]
-    return np.concatenate(blocks, axis=1)
+            return network.head.quantiles(raw, scale)[:, :steps, 0].numpy()
+
+    plain = rolled(ask, context, horizon, levels, longest=LONGEST)
+    return (plain - rolled(ask, -context, horizon, levels, longest=LONGEST)[..., ::-1]) / 2 if flip else plain
 
 
 def mean_weights(levels: tuple[float, ...]) -> np.ndarray:

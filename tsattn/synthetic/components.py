@@ -63,7 +63,8 @@ def season(generator: Generator, length: int, period: Float[Tensor, "B 1"]) -> F
     """A pattern that repeats exactly every `period` rows: harmonics, a free profile, two levels, peaks or a ramp.
 
     Harmonics: sum_k a_k k^-u sin(2 pi k t / p + phase_k), k = 1 .. 6, u in 0 .. 2. A free profile has a value of its own for
-    each row of the season, or for each 7th to 64th of one of more than 64 rows, some of them far out. Two levels: working days and others. Peaks: one or two Gaussian bumps.
+    each row of the season, or for each 7th to 64th of one of more than 64 rows, some of them far out. Two levels: working days
+    and others. Peaks: one or two Gaussian bumps.
     """
     batch = len(period)
     turn = ((rows(generator, length) + (uniform(generator, 0, 1000, batch, 1)).floor()) / period) % 1.0

@@ -36,7 +36,7 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     long calendar period (a_1 = LN(0.2, 1) in 80 %, a_2 = LN(-0.6, 1) in 55 %), slowly changing size v in 35 %, autocorrelated
     and white noise of LN(-1.4, 1.1), a third of it in 35 % of the series, a twentieth in 15 %. Multiplied: exp of a trend and a
     walk, times (1 + a tanh(s_1)), (1 + b tanh(s_2)) and log-normal noise: the season grows with the level. s_1 turns into
-    another profile with time in 20 %, and has another one in a part of each long season in 25 %: two days of the week, holidays.
+    another profile with time in 20 %, and has another one in a part of each long season in 25 %: weekends, holidays.
     """
     short, long = periods(generator, batch, length)
     first, second = season(generator, length, short), season(generator, length, long)

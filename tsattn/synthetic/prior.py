@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from tsattn.config import PretrainConfig
 from tsattn.files import write_file
+from tsattn.pretrain_config import PretrainConfig
 from tsattn.synthetic.draws import pick, standardized
 from tsattn.synthetic.generators import GENERATORS
 

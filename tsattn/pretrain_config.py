@@ -1,0 +1,94 @@
+"""Settings of pretraining: what is simulated, in which lengths, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tsattn.config import PatchConfig, check_choice, check_least
+
+
+@dataclass
+class LengthConfig:
+    """Windows of about one length, which share a step of pretraining."""
+
+    context: int  # at most so many steps of context, a multiple of the patch
+    num_future: int  # at most so many future tokens
+    windows: int  # in a step
+    share: float  # of all steps
+
+
+def default_lengths() -> list[LengthConfig]:
+    """Steps of about equal cost: the shorter the windows, the more of them."""
+    rows = (
+        (32, 2, 1536, 0.08),
+        (64, 2, 1024, 0.16),
+        (128, 3, 608, 0.18),
+        (320, 4, 288, 0.18),
+        (512, 4, 184, 0.20),
+        (1024, 8, 92, 0.12),
+        (2048, 16, 46, 0.08),
+    )
+    return [LengthConfig(*row) for row in rows]
+
+
+def default_prior() -> dict[str, float]:
+    """Shares of the generators of `tsattn.synthetic.generators`."""
+    return {
+        "trend_season_noise": 0.37,
+        "economic": 0.19,
+        "counts": 0.14,
+        "exponential_smoothing": 0.08,
+        "random_walk": 0.07,
+        "seasonal_walk": 0.05,
+        "gaussian_process": 0.06,
+        "regimes": 0.04,
+    }
+
+
+@dataclass
+class PretrainConfig:
+    """`python -m tsattn.pretrain`: the model that forecasts without training, from simulated series alone."""
+
+    output: str = "runs/pretrained"  # folder of the bank, the state and the finished model
+    minutes: float = 80.0  # of training in all, over all slices
+    slice_minutes: float | None = None  # stop after so many minutes of this call, to be continued by the next one
+    seed: int = 0
+    start: str = "fresh"  # fresh | shipped: first weights drawn from the seed, or those that ship with tsattn
+    accelerator: str = "auto"  # auto | cpu | gpu
+    precision: str = "auto"  # auto | 32 | bf16; auto takes bf16 where the machine multiplies it faster
+    model: PatchConfig = field(
+        default_factory=lambda: PatchConfig(
+            d_model=192,
+            num_layers=4,
+            num_heads=6,
+            d_ff=704,
+            head="quantile",
+            positional="rotary",
+            copying="step",
+        )
+    )
+    lengths: list[LengthConfig] = field(default_factory=default_lengths)
+    prior: dict[str, float] = field(default_factory=default_prior)
+    short_series: int = 280_000  # of the bank, of 192 rows
+    medium_series: int = 220_000  # of 640 rows
+    long_series: int = 25_000  # of 2304 rows
+    learning_rate: float = (
+        2e-3  # of Muon, in units of AdamW (Moonlight, Liu et al. 2025); AdamW, for all but matrices, has the same
+    )
+    weight_decay: float = 0.02
+    warmup: float = 0.02  # share of the minutes in which the rate rises
+    decay: float = 0.35  # share of the minutes in which it falls to 0, at the end
+    gradient_clip: float = 1.0
+    average: float = 0.995  # of the weights in the last part of the decay: w' = average w' + (1 - average) w
+
+    def __post_init__(self) -> None:
+        check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        check_choice("precision", self.precision, ("auto", "32", "bf16"))
+        check_choice("start", self.start, ("fresh", "shipped"))
+        for name in ("minutes", "learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        for name in ("short_series", "medium_series", "long_series"):
+            check_least(name, getattr(self, name), 1)
+        if not 0 <= self.warmup + self.decay <= 1:
+            raise ValueError(f"warmup={self.warmup} and decay={self.decay} are shares of the minutes: 1 in all at most")

@@ -1,0 +1,36 @@
+"""Forecasts in blocks. Letters: S series, L context, H horizon, Q quantile levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def rolled(
+    ask: Callable[[np.ndarray, int], np.ndarray],
+    context: np.ndarray,
+    horizon: int,
+    levels: tuple[float, ...],
+    *,
+    longest: int,
+    allowed: Callable[[np.ndarray], np.ndarray] = lambda quantiles: quantiles,
+) -> np.ndarray:
+    """Quantiles [S, H, Q] after contexts [S, L, 1], the medians of each block being history of the next.
+
+    `ask(context, begin)` gives the next block [S, h, Q] that begins `begin` steps ahead; of the context the last `longest`
+    rows are kept. `allowed` is asked of each block before it is taken as history. The distances from the median grow: those of
+    a block are joined with those at the end of the block before, as independent errors are (square root of the sum of
+    squares), because a block takes the medians before it for certain.
+    """
+    middle, side = levels.index(0.5), np.sign(np.array(levels) - 0.5)
+    behind, done, blocks = np.zeros((len(context), 1, len(levels))), 0, []
+    while done < horizon:
+        block = ask(context, done)
+        median = block[..., middle, None]
+        distance = side * np.hypot(block - median, behind)
+        behind = distance[:, -1:]
+        blocks.append(allowed(median + distance))
+        done += block.shape[1]
+        context = np.concatenate([context, blocks[-1][..., middle, None].astype(context.dtype)], axis=1)[:, -longest:]
+    return np.concatenate(blocks, axis=1)[:, :horizon]
