@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import smoothing
 import torch
 
 from tsattn import baselines, zero_shot
@@ -27,10 +28,10 @@ from tsattn.data.panel import Panel
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "zero_shot.json"
-BEGIN, END = "<!-- zero_shot: begin -->", "<!-- zero_shot: end -->"
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SIX = ("m3_monthly", "m3_quarterly", "m3_yearly", "tourism_monthly", "tourism_quarterly", "car_parts")
 SAMPLE = 300
+SHORT, SHARE = 100, 0.3
 
 
 class Series(NamedTuple):
@@ -41,6 +42,7 @@ class Series(NamedTuple):
     future: np.ndarray  # [S, H]
     season_length: int
     horizon: int
+    integer: bool  # the known values are counts, so that `predict` rounds
 
 
 def load(data: Path, name: str) -> Series:
@@ -49,7 +51,10 @@ def load(data: Path, name: str) -> Series:
     horizon, table = panel["horizon"], pd.read_parquet(data / panel["path"])
     found = {key: rows["y"].to_numpy(float) for key, rows in table.groupby("unique_id", sort=False) if len(rows) >= horizon + 3}
     past, future = [y[:-horizon] for y in found.values()], np.stack([y[-horizon:] for y in found.values()])
-    return Series(list(found), past, future, panel["season_length"], horizon)
+    known = np.concatenate(past)
+    known = known[~np.isnan(known)]
+    integer = bool((known >= 0).all() and (known % 1 == 0).all())
+    return Series(list(found), past, future, panel["season_length"], horizon, integer)
 
 
 def panel_of(past: list[np.ndarray]) -> Panel:
@@ -65,6 +70,23 @@ def seasonal_naive(y: np.ndarray, season: int, horizon: int) -> np.ndarray:
     """The last season of the known values over and over; the last value where there is no whole season."""
     y = y[~np.isnan(y)]
     return np.resize(y[-season:], horizon) if len(y) >= season else np.repeat(y[-1] if len(y) else np.nan, horizon)
+
+
+def naive_of(series: Series) -> np.ndarray:
+    """Seasonal naive forecasts [S, H]."""
+    return np.stack([seasonal_naive(y, series.season_length, series.horizon) for y in series.past])
+
+
+def sample(num: int) -> np.ndarray:
+    """Which series the comparison with the figures of others takes: 300 of them, all where there are no more."""
+    return np.random.default_rng(0).choice(num, SAMPLE, replace=False) if num > SAMPLE else np.arange(num)
+
+
+def sampled(series: Series) -> Series:
+    """These series alone."""
+    chosen = sample(len(series.ids))
+    ids, past = [series.ids[s] for s in chosen], [series.past[s] for s in chosen]
+    return series._replace(ids=ids, past=past, future=series.future[chosen])
 
 
 def unit(y: np.ndarray, season: int) -> float:
@@ -106,17 +128,31 @@ def network_alone(series: Series) -> np.ndarray:
 
 def with_aids(series: Series) -> np.ndarray:
     """What `python -m tsattn.predict` asks."""
-    return zero_shot.forecast(panel_of(series.past), series.horizon, levels=LEVELS)[1]
+    return asked(series.past, series.horizon, integer=series.integer)
 
 
-WAYS: dict[str, Way] = {"network": network_alone, "aids": with_aids}
+def asked(past: list[np.ndarray], horizon: int, *, integer: bool) -> np.ndarray:
+    """Quantiles [S, H, 9] with all aids."""
+    return zero_shot.forecast(panel_of(past), horizon, levels=LEVELS, integer=integer)[1]
+
+
+def with_smoothing(series: Series) -> np.ndarray:
+    """After at most 100 rows, 30 % of the way to the forecast of exponential smoothing, which is told the season."""
+    quantiles = with_aids(series)
+    short = np.flatnonzero([len(y) <= SHORT for y in series.past])
+    if len(short):
+        smooth = smoothing.forecast([series.past[s] for s in short], series.season_length, series.horizon)
+        quantiles[short] += SHARE * (smooth - quantiles[short, :, LEVELS.index(0.5)])[..., None]
+    return np.rint(np.maximum(quantiles, 0.0)) if series.integer else quantiles
+
+
+WAYS: dict[str, Way] = {"network": network_alone, "aids": with_aids, "smoothing": with_smoothing}
 
 
 def answer(data: Path, name: str, classical: Path | None) -> dict[str, Any]:
     """Everything about one panel."""
     series = load(data, name)
-    naive = np.stack([seasonal_naive(y, series.season_length, series.horizon) for y in series.past])
-    errors = {"seasonal_naive": mase(series, naive)}
+    errors = {"seasonal_naive": mase(series, naive_of(series))}
     found: dict[str, Any] = {"season_length": series.season_length, "horizon": series.horizon, "seconds": {}, "coverage": {}}
     found |= {"wql": {}, "points": int(np.isfinite(series.future).sum())}
     for way, forecast in WAYS.items():
@@ -131,12 +167,11 @@ def answer(data: Path, name: str, classical: Path | None) -> dict[str, Any]:
         for method in ("AutoETS", "Theta"):
             errors[method] = mase(series, np.stack([table.loc[[key], method].to_numpy() for key in series.ids]))
     scored = np.isfinite(errors["seasonal_naive"])
-    num = len(series.ids)
-    chosen = np.random.default_rng(0).choice(num, SAMPLE, replace=False) if num > SAMPLE else np.arange(num)
-    sampled = chosen[scored[chosen]]
+    chosen = sample(len(series.ids))
+    few = chosen[scored[chosen]]
     found["mase"] = {way: float(error[scored].mean()) for way, error in errors.items()}
-    found["mase_of_300"] = {way: float(error[sampled].mean()) for way, error in errors.items()}
-    return found | {"series": num, "dropped": int((~scored).sum()), "five": five_points(series)}
+    found["mase_of_300"] = {way: float(error[few].mean()) for way, error in errors.items()}
+    return found | {"series": len(series.ids), "dropped": int((~scored).sum()), "five": five_points(series)}
 
 
 def five_points(series: Series) -> dict[str, Any]:
@@ -152,7 +187,7 @@ def five_points(series: Series) -> dict[str, Any]:
     if not cut:
         return {}
     truth, panel = np.array(target), panel_of(cut)
-    quantiles = zero_shot.forecast(panel, 1, levels=LEVELS)[1][:, 0]
+    quantiles = asked(cut, 1, integer=series.integer)[:, 0]
     medians = {"pretrained": quantiles[:, 4]}
     for name in ("last_value", "damped_mean"):
         given = {"horizon": 1, "season_length": 1, "levels": LEVELS}
@@ -176,7 +211,7 @@ def ratio(found: dict[str, Any], way: str, key: str = "mase") -> float:
 def summary(panels: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What is said of all panels together."""
     every = {}
-    for way in ("network", "aids", "AutoETS", "Theta"):
+    for way in (*WAYS, "AutoETS", "Theta"):
         six = [ratio(panels[name], way) for name in SIX if name in panels and way in panels[name]["mase"]]
         others = [p for name, p in panels.items() if name not in SIX and not name.startswith(("m3", "m4", "tourism"))]
         counts = [ratio(p, way) for p in others if {"AutoETS", way} <= {*p["mase"]}]
@@ -193,7 +228,7 @@ def summary(panels: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def write_table(result: dict[str, Any]) -> None:
     """The table of the README between its markers."""
-    ways = ("seasonal_naive", "network", "aids", "AutoETS", "Theta")
+    ways = ("seasonal_naive", *WAYS, "AutoETS", "Theta")
     lines = ["| panel (series, dropped) | " + " | ".join(ways) + " | 80 % coverage | WQL | of 300: aids (naive) |"]
     lines.append("|---" * (len(ways) + 4) + "|")
     for name, found in result["panels"].items():
@@ -213,9 +248,14 @@ def write_table(result: dict[str, Any]) -> None:
         f"{100 * five['coverage']:.1f} %. Weights {result['weights'][:12]}, {result['seconds']:.0f} s on {result['threads']} "
         "threads."
     )
-    readme = HERE / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{text}\n{END}{rest.split(END)[1]}")
+    write_between(HERE / "README.md", "zero_shot", "\n".join(lines) + f"\n{text}")
+
+
+def write_between(path: Path, name: str, text: str) -> None:
+    """Put the text between the markers of this name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = path.read_text().split(begin)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def main() -> None:

@@ -29,9 +29,8 @@ from tsattn.tables import (
     fit_rows,
     id_name,
     output_names,
-    panel_for,
+    panel_and_steps,
     prediction_columns,
-    stamps_after,
 )
 
 ANSWER = "forecast"  # the name under which the rung that answers is scored
@@ -190,8 +189,7 @@ def forecast_window(
 ) -> tuple[Window, pd.DataFrame]:
     """Every rung's forecast from the end of `frame` with what is known ahead (`future`), beside the truth of `full`."""
     horizon, levels = fitted.settings.horizon, fitted.settings.levels
-    panel = panel_for(frame, fitted, horizon, future, strict=False)
-    table = stamps_after(frame, horizon, future)
+    panel, table = panel_and_steps(frame, fitted, horizon, future, strict=False)
     truth = table.merge(full.df, on=["unique_id", "ds"], how="left", validate="one_to_one")["y"].to_numpy(np.float64)
     answers = {rung: predict(fitted, panel, horizon, rung) for rung in rungs_of(fitted)}
     answer = answers[fitted.verdict.answer]

@@ -90,7 +90,9 @@ def _panel_and_schema(
         features = [ELAPSED, *features]
     _check_rows(frame, features, network)
     ahead = stamps_after(frame, horizon)
-    panel = make_panel(frame, horizon=horizon, features=features, ahead=pd.Index(ahead["ds"]))._replace(weights=frame.weights)
+    panel = make_panel(frame, horizon=horizon, features=features, ahead=calendar.stamps_of(ahead))._replace(
+        weights=frame.weights
+    )
     verdict = split_parts(panel.lengths, horizon, panel.behind).verdict
     covariates = fit_covariates(frame, config.covariates, transformer, row_of(panel.lengths) < verdict.repeat(panel.lengths))
     schema = Schema(
@@ -143,8 +145,10 @@ def check_names(names: Names, columns: list[str]) -> None:
             )
 
 
-def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = None, *, strict: bool = True) -> Panel:
-    """The panel of a frame with the calendar and the covariates that the model needs for `horizon` steps.
+def panel_and_steps(
+    frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = None, *, strict: bool = True
+) -> tuple[Panel, pd.DataFrame]:
+    """The panel of a frame with the calendar and the covariates that the model needs for `horizon` steps, and `stamps_after`.
 
     `future` holds the covariates that are known ahead, of which those beyond the horizon have no say. With `strict`, and where
     the network answers, a DataError names every value that is not there and every category that the fit has not seen.
@@ -152,10 +156,13 @@ def panel_for(frame: Frame, fitted: Fitted, horizon: int, future: Rows | None = 
     features = list(fitted.schema.features)
     check_steps_ahead(int(starts(frame.df).sum()), horizon)
     _check_rows(frame, features, fitted.network is not None)
-    ahead = stamps_after(frame, whole_blocks(fitted, horizon), future)
-    panel = make_panel(frame, horizon=whole_blocks(fitted, horizon), features=features, ahead=pd.Index(ahead["ds"]))
+    whole = whole_blocks(fitted, horizon)
+    ahead = stamps_after(frame, whole, future)
+    panel = make_panel(frame, horizon=whole, features=features, ahead=calendar.stamps_of(ahead))
     strict = strict and fitted.verdict.answer == NETWORK
-    return with_covariates(panel, frame, fitted.schema.covariates, ahead, future, horizon=horizon, strict=strict)
+    panel = with_covariates(panel, frame, fitted.schema.covariates, ahead, future, horizon=horizon, strict=strict)
+    asked = ahead if whole == horizon else ahead[np.arange(len(ahead)) % whole < horizon].reset_index(drop=True)
+    return panel, asked
 
 
 def _check_rows(frame: Frame, features: list[str], network: bool) -> None:
@@ -191,16 +198,12 @@ def forecast_table(fitted: Fitted, frame: Frame, horizon: int, future: Rows | No
             "widen and its later steps are less certain; train with the longer horizon for better ones",
             stacklevel=3,
         )
-    panel = panel_for(frame, fitted, horizon, future)
+    panel, steps = panel_and_steps(frame, fitted, horizon, future)
     names = output_names(frame)
-    prediction = predict(fitted, panel, horizon)
-    table = stamps_after(frame, horizon, future)
-    table = table if names.id is not None else table.drop(columns="unique_id")
-    table = table.rename(columns={"unique_id": names.id or "unique_id", "ds": names.time})
-    for name, values in prediction_columns(fitted, prediction).items():
-        table[name] = values
-    table["model"] = rungs_that_answer(fitted, panel).repeat(horizon)
-    return with_own_ids(table, frame.names)
+    columns = {} if names.id is None else {names.id: steps["unique_id"]}
+    columns |= {names.time: steps["ds"], **prediction_columns(fitted, predict(fitted, panel, horizon))}
+    columns["model"] = rungs_that_answer(fitted, panel).repeat(horizon)
+    return with_own_ids(pd.DataFrame(columns), frame.names)
 
 
 def with_own_ids(table: pd.DataFrame, names: Names) -> pd.DataFrame:
@@ -237,7 +240,7 @@ def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.D
 
     Rows on no grid are followed by the times that stand in `future`, then by usual steps.
     """
-    rows = frame.df.set_index("ds").index
+    rows = calendar.stamps_of(frame.df)
     lengths = np.diff(np.append(np.flatnonzero(starts(frame.df)), len(frame.df)))
     last = np.cumsum(lengths) - 1
     clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), lengths))[last]

@@ -121,6 +121,11 @@ def canonical(freq: str) -> str:
 # ---- stamps <-> ordinals ----------------------------------------------------------------------------------------------
 
 
+def stamps_of(df: pd.DataFrame) -> pd.Index:
+    """The times of a long frame."""
+    return pd.Index(df["ds"])
+
+
 def written(stamp: Any) -> str:
     """A stamp in words, without a clock where it is midnight of its zone."""
     if not isinstance(stamp, pd.Timestamp):
@@ -237,10 +242,13 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     numbers = ordinals(stamps, step)
     fits = numbers % step.num == _reference(numbers % step.num, first_rows)
     if step.kind in ("day", "business", "month"):
-        clock = wall(stamps)
-        tz = pd.DatetimeIndex(stamps).tz
-        made = from_ordinals(numbers, step, clocks(stamps, freq, codes), tz)
-        fits &= (wall(made) == clock) | (instants(made) == instants(stamps))
+        clock, tz = wall(stamps), pd.DatetimeIndex(stamps).tz
+        usual = _reference(clock % DAY, first_rows)
+        if step.kind == "day" and tz is None:
+            fits &= clock % DAY == usual
+        else:
+            made = from_ordinals(numbers, step, usual, tz)
+            fits &= (wall(made) == clock) | (instants(made) == instants(stamps))
     if step.anchor is not None and step.kind == "day":
         fits &= (numbers + 3) % 7 == step.anchor
     elif step.anchor is not None:

@@ -155,10 +155,12 @@ def per_series(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.nd
 def settle_static(df: pd.DataFrame, names: Iterable[str]) -> list[str]:
     """Give every row of `df` its series' value of the static columns and of the weight; returns what is wrong, in words."""
     problems = []
-    codes, ids = pd.factorize(df["unique_id"])
     columns = {f"{PREFIX}{name}": f"covariates.static={name}: the column {name}" for name in names}
     if WEIGHT in df:
         columns[WEIGHT] = "read.weight: the weight"
+    if not columns:
+        return []
+    codes, ids = pd.factorize(df["unique_id"])
     for column, words in columns.items():
         values = df[column].to_numpy()
         settled, others = per_series(values, codes)

@@ -35,8 +35,7 @@ def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
     ]
 
 
-def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> None:
-    index = calendar.positions(pd.Index(df["ds"]), freq, codes).index
+def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, index: np.ndarray, findings: list[Finding]) -> None:
     steps = np.diff(index)[np.diff(codes) == 0]
     if len(steps) == 0:
         message = f"each series has one row only, so its frequency is unknown; {freq} was assumed"

@@ -79,10 +79,11 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
     check_reach(df, codes, findings, refuse=config.missing == "mask")
     freq = calendar.infer_freq(pd.Index(df["ds"]), codes)
-    if _off_grid(df, codes, freq) is not None:
+    where = calendar.positions(pd.Index(df["ds"]), freq, codes)
+    if _off_grid(df, codes, where) is not None:
         binned, more = bins.resample(df, config.resample, None)
         return binned, findings + more
-    df, _ = _full_grid(df, codes, freq)
+    df, _ = _full_grid(df, codes, freq, where.index)
     df["y"] = _filled_onward(df, config.missing)
     binned, more = bins.resample(df, config.resample, freq)
     return binned, findings + more
@@ -106,8 +107,8 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
         freq = freq or rows.freq or calendar.usual_step(pd.Index(df["ds"]), codes)
         gapless, num_new = _as_they_are(df, codes, freq, findings), 0
     else:
-        freq = _frequency(df, codes, freq, rows.freq, findings)
-        gapless, added = _full_grid(df, codes, freq, [*static, WEIGHT])
+        freq, index = _frequency(df, codes, freq, rows.freq, findings)
+        gapless, added = _full_grid(df, codes, freq, index, [*static, WEIGHT])
         num_new = int(added.sum())
         describe.report_gaps(gapless, added, freq, config, findings)
     missing = gapless["y"].isna().to_numpy()
@@ -185,9 +186,13 @@ def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Fi
 # ---- frequency ---------------------------------------------------------------------------------------------------------
 
 
-def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, period: str | None, findings: list[Finding]) -> str:
-    """The frequency of the rows, checked: every stamp lies on its grid. `given` is that of a trained model, `period` that of
-    counted rows."""
+def _frequency(
+    df: pd.DataFrame, codes: np.ndarray, given: str | None, period: str | None, findings: list[Finding]
+) -> tuple[str, np.ndarray]:
+    """(the frequency, which step of its series each row is, [N]): every stamp lies on the grid.
+
+    `given` is the frequency of a trained model, `period` that of counted rows.
+    """
     is_int = df["ds"].dtype == "int64"
     if given is not None and period is not None and calendar.canonical(given) != period:
         raise DataError(f"the rows were counted or summed per {period}, but the model was trained on steps of {given}")
@@ -198,11 +203,12 @@ def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, period: s
             raise DataError(f"the model was trained on times of frequency {freq}, but these times are {have}")
     else:
         freq = period or calendar.infer_freq(pd.Index(df["ds"]), codes)
-    problem = _off_grid(df, codes, freq)
+    where = calendar.positions(pd.Index(df["ds"]), freq, codes)
+    problem = _off_grid(df, codes, where)
     if problem is not None and given is not None:
         raise DataError(f"the stamps do not fit the frequency {freq} of the trained model: {problem}")
     if given is not None:
-        _check_steps(df, codes, freq)
+        _check_steps(where.index, codes, freq)
     if problem is not None:
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
@@ -214,21 +220,20 @@ def _frequency(df: pd.DataFrame, codes: np.ndarray, given: str | None, period: s
         message = f"the frequency is {freq}, as the rows were counted or summed"
         findings.append(Finding("frequency", message, "read.count_per= read.resample=", details={"freq": freq}))
     elif given is None:
-        describe.report_frequency(df, codes, freq, findings)
-    return freq
+        describe.report_frequency(df, codes, freq, where.index, findings)
+    return freq, where.index
 
 
-def _check_steps(df: pd.DataFrame, codes: np.ndarray, freq: str) -> None:
+def _check_steps(index: np.ndarray, codes: np.ndarray, freq: str) -> None:
     """Refuse rows that lie on the grid of a trained model but are mostly further apart: weeks for a model of days."""
-    steps = np.diff(calendar.positions(pd.Index(df["ds"]), freq, codes).index)[np.diff(codes) == 0]
+    steps = np.diff(index)[np.diff(codes) == 0]
     if len(steps) >= 3 and (steps == 1).mean() < 0.5:
         usual = int(np.bincount(steps[steps > 0]).argmax()) if (steps > 0).any() else 0
         raise DataError(f"most rows are {usual} steps of {freq} apart, but the model was trained on rows one step apart")
 
 
-def _off_grid(df: pd.DataFrame, codes: np.ndarray, freq: str) -> str | None:
-    """What speaks against the grid `freq`, or None."""
-    where = calendar.positions(pd.Index(df["ds"]), freq, codes)
+def _off_grid(df: pd.DataFrame, codes: np.ndarray, where: calendar.Positions) -> str | None:
+    """What speaks against the grid that the rows have these places on, or None."""
     if not where.fits.all():
         rows = np.flatnonzero(~where.fits)
         firsts = ", ".join(describe.places(df, rows))
@@ -258,21 +263,19 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
 
 
 def _full_grid(
-    df: pd.DataFrame, codes: np.ndarray, freq: str, constant: Collection[str] = ()
+    df: pd.DataFrame, codes: np.ndarray, freq: str, index: np.ndarray, constant: Collection[str] = ()
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """(each series from its first to its last stamp without a gap, which rows were added).
+    """(each series from its first to its last stamp without a gap, which rows were added); a row is step `index` of its series.
 
     Added rows have NaN, or None where a column holds text; of the `constant` columns they have the value of their series.
     """
-    rows = pd.Index(df["ds"])
-    index = calendar.positions(rows, freq, codes).index
     starts = np.r_[True, np.diff(codes) != 0]
     lengths = index[np.r_[starts[1:], True]] + 1
     total = sum(lengths.tolist())
     if total == len(df):
         return df.copy(), np.zeros(total, bool)
     check_size(total, len(df), len(lengths), freq)
-    first = np.flatnonzero(starts)
+    first, rows = np.flatnonzero(starts), pd.Index(df["ds"])
     stamps = calendar.grid(rows[first], lengths, freq, calendar.clocks(rows, freq, codes)[first])
     where = (np.cumsum(lengths) - lengths)[np.cumsum(starts) - 1] + index
     ids = pd.Series(np.repeat(df["unique_id"].to_numpy()[first], lengths), dtype=object)

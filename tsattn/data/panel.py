@@ -98,7 +98,7 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = 
     unique_id = frame.df["unique_id"].to_numpy()
     begin = np.flatnonzero(np.r_[True, unique_id[1:] != unique_id[:-1]]) if len(unique_id) else np.zeros(0, np.int64)
     indptr = np.append(begin, len(unique_id)).astype(np.int64)
-    stamps = frame.df.set_index("ds").index
+    stamps = calendar.stamps_of(frame.df)
     if frame.regular:
         start, table = _calendar(stamps[begin], np.diff(indptr) + horizon, frame.freq, features)
     else:

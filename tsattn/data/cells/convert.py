@@ -191,7 +191,9 @@ def _report_near_doubles(texts: list[str], name: str, findings: list[Finding]) -
 
 def _same(text: str) -> str:
     """What ids have in common that a reader would take for the same."""
-    text = " ".join(unicodedata.normalize("NFKC", without_unseen(text)).casefold().split())
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKC", without_unseen(text))
+    text = " ".join(text.casefold().split())
     number = re.fullmatch(r"\d{1,20}(\.\d{1,5})?(e\+?\d)?", text)
     if number is None:
         return text
