@@ -134,7 +134,10 @@ def calibrated(asked: Asked) -> np.ndarray:
 def whole_numbers(asked: Asked) -> np.ndarray:
     """The mean of the views, of counts rounded."""
     quantiles = even(asked)
-    return np.rint(np.maximum(quantiles, 0.0)) if asked.series.integer else quantiles
+    if not asked.series.integer:
+        return quantiles
+    quantiles = np.maximum(quantiles, 0.0)
+    return zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., MEDIAN])
 
 
 def shipped(asked: Asked) -> np.ndarray:

@@ -143,7 +143,10 @@ def with_smoothing(series: Series) -> np.ndarray:
     if len(short):
         smooth = smoothing.forecast([series.past[s] for s in short], series.season_length, series.horizon)
         quantiles[short] += SHARE * (smooth - quantiles[short, :, LEVELS.index(0.5)])[..., None]
-    return np.rint(np.maximum(quantiles, 0.0)) if series.integer else quantiles
+    if series.integer:
+        quantiles = np.maximum(quantiles, 0.0)
+        quantiles = zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., LEVELS.index(0.5)])
+    return quantiles
 
 
 WAYS: dict[str, Way] = {"network": network_alone, "aids": with_aids, "smoothing": with_smoothing}

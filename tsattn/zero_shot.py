@@ -71,8 +71,8 @@ def forecast(
 
     A series may have any length, of which the last 2048 rows are read, and NaN anywhere. Up to 256 steps come from one pass,
     more are rolled with widening intervals. Levels that the network does not give are read between those it gives, and beyond
-    them as of a normal distribution. For counts (`integer`) mean and quantiles are at least 0, and the quantiles whole numbers,
-    as those of counts are: the nearest ones.
+    them as of a normal distribution. For counts (`integer`) mean and quantiles are at least 0, and the quantiles whole numbers
+    (`whole_numbers`).
     """
     shipped = pretrained()
     full = np.minimum(panel.lengths, LONGEST)
@@ -95,7 +95,19 @@ def forecast(
     )
     own = np.maximum(own, 0.0) if integer else own
     quantiles = at_levels(own, shipped.levels, levels)
-    return own @ mean_weights(shipped.levels), np.rint(np.maximum(quantiles, 0.0)) if integer else quantiles
+    if integer:
+        quantiles = whole_numbers(quantiles, levels, own[..., shipped.levels.index(0.5)])
+    return own @ mean_weights(shipped.levels), quantiles
+
+
+def whole_numbers(quantiles: np.ndarray, levels: tuple[float, ...], median: np.ndarray) -> np.ndarray:
+    """Quantiles [S, H, Q] of counts: the median [S, H] to the nearest whole number, the others towards it, none across it.
+
+    An interval keeps the whole numbers that it held; rounded to the nearest or outwards it would hold too many.
+    """
+    side, middle = np.sign(np.array(levels) - 0.5), np.rint(median)[..., None]
+    lower, upper = np.minimum(np.ceil(quantiles), middle), np.maximum(np.floor(quantiles), middle)
+    return np.where(side < 0, lower, np.where(side > 0, upper, middle))
 
 
 def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
