@@ -161,7 +161,7 @@ def panel_and_steps(
     panel = make_panel(frame, horizon=whole, features=features, ahead=calendar.stamps_of(ahead))
     strict = strict and fitted.verdict.answer == NETWORK
     panel = with_covariates(panel, frame, fitted.schema.covariates, ahead, future, horizon=horizon, strict=strict)
-    asked = ahead if whole == horizon else ahead[np.arange(len(ahead)) % whole < horizon].reset_index(drop=True)
+    asked = ahead if whole == horizon else ahead.loc[np.arange(len(ahead)) % whole < horizon].reset_index(drop=True)
     return panel, asked
 
 
