@@ -181,8 +181,10 @@ def test_quantiles_of_counts_are_whole_numbers_from_zero_on_that_hold_what_they_
 
 
 def test_quantiles_of_counts_at_levels_of_one_s_own_are_whole_numbers_too():
-    y = np.random.default_rng(0).poisson(4.0, 60)
-    found = forecast(y, integer=True, levels=(0.01, 0.25, 0.5, 0.975))[1]
+    y = np.random.default_rng(0).poisson(0.7, 60)
+    assert forecast(y, levels=(0.001, 0.25, 0.5, 0.975))[1].min() < -1  # beyond the levels of the network
+    found = forecast(y, integer=True, levels=(0.001, 0.25, 0.5, 0.975))[1]
+    assert not np.signbit(found).any()
     np.testing.assert_array_equal(found, np.round(found))
     assert (np.diff(found, axis=-1) >= 0).all()
     assert found.min() >= 0

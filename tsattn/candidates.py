@@ -61,9 +61,10 @@ def best_of_all(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig, re
     if set(plan.settings.levels) == set(DEFAULT_QUANTILES):
         tuned, losses["tuned"] = _tuned(scratch, panel, plan, config, reporting)
         found["tuned"] = tuned
-    best = found[min(losses, key=lambda name: losses[name])]
+    name = min(losses, key=lambda name: losses[name])
+    best = found[name]
     details = {**best.settings.details, "candidates": losses}
-    details.setdefault("validation_pinball", {"quantile": losses["pretrained"]})
+    details.setdefault("validation_pinball", {"quantile": losses[name]})
     return replace(best, settings=replace(best.settings, details=details))
 
 

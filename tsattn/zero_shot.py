@@ -101,11 +101,12 @@ def forecast(
 
 
 def whole_numbers(quantiles: np.ndarray, levels: tuple[float, ...], median: np.ndarray) -> np.ndarray:
-    """Quantiles [S, H, Q] of counts: the median [S, H] to the nearest whole number, the others towards it, none across it.
+    """Quantiles [S, H, Q] of counts, at least 0: the median [S, H] to the nearest whole number, the others towards it.
 
     An interval keeps the whole numbers that it held; rounded to the nearest or outwards it would hold too many.
     """
-    side, middle = np.sign(np.array(levels) - 0.5), np.rint(median)[..., None]
+    quantiles, middle = np.maximum(quantiles, 0.0), np.rint(np.maximum(median, 0.0))[..., None]
+    side = np.sign(np.array(levels) - 0.5)
     lower, upper = np.minimum(np.ceil(quantiles), middle), np.maximum(np.floor(quantiles), middle)
     return np.where(side < 0, lower, np.where(side > 0, upper, middle))
 
