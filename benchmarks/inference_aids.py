@@ -136,7 +136,6 @@ def whole_numbers(asked: Asked) -> np.ndarray:
     quantiles = even(asked)
     if not asked.series.integer:
         return quantiles
-    quantiles = np.maximum(quantiles, 0.0)
     return zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., MEDIAN])
 
 

@@ -67,7 +67,10 @@ def panel_of(past: list[np.ndarray]) -> Panel:
 
 
 def seasonal_naive(y: np.ndarray, season: int, horizon: int) -> np.ndarray:
-    """The last season of the known values over and over; the last value where there is no whole season."""
+    """The last season of the known values over and over; the last value where there is no whole season.
+
+    Gaps are closed, as in the figures that are compared with.
+    """
     y = y[~np.isnan(y)]
     return np.resize(y[-season:], horizon) if len(y) >= season else np.repeat(y[-1] if len(y) else np.nan, horizon)
 
@@ -109,7 +112,8 @@ def weighted_quantile_loss(series: Series, quantiles: np.ndarray) -> float:
     """2 sum of the pinball losses over the sum of |y|, the mean over nine levels."""
     error = series.future[..., None] - quantiles
     loss = np.maximum(np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
-    return float(2 * np.nanmean(np.nansum(loss, axis=(0, 1))) / np.nansum(np.abs(series.future)))
+    loss = np.where(np.isnan(series.future)[..., None], 0.0, loss).sum((0, 1))  # a forecast that is none is no good one
+    return float(2 * loss.mean() / np.nansum(np.abs(series.future)))
 
 
 def inside(future: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
@@ -138,13 +142,12 @@ def asked(past: list[np.ndarray], horizon: int, *, integer: bool) -> np.ndarray:
 
 def with_smoothing(series: Series) -> np.ndarray:
     """After at most 100 rows, 30 % of the way to the forecast of exponential smoothing, which is told the season."""
-    quantiles = with_aids(series)
+    quantiles = asked(series.past, series.horizon, integer=False)
     short = np.flatnonzero([len(y) <= SHORT for y in series.past])
     if len(short):
         smooth = smoothing.forecast([series.past[s] for s in short], series.season_length, series.horizon)
         quantiles[short] += SHARE * (smooth - quantiles[short, :, LEVELS.index(0.5)])[..., None]
     if series.integer:
-        quantiles = np.maximum(quantiles, 0.0)
         quantiles = zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., LEVELS.index(0.5)])
     return quantiles
 

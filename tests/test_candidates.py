@@ -11,6 +11,7 @@ import torch
 
 from tsattn import Forecaster, candidates, zero_shot
 from tsattn.config import EncoderConfig, FitConfig, PatchConfig, TrainerConfig
+from tsattn.fitted import model_of
 
 QUICK = FitConfig(horizon=4, trainer=TrainerConfig(max_steps=6, validate_every=3, accelerator="cpu"), refit=False)
 
@@ -56,6 +57,8 @@ def test_the_one_with_the_least_loss_answers_and_forecasts_the_same_from_its_fol
     settings = forecaster.fitted_.settings
     assert (forecaster.fitted_.network is None) == (best == "pretrained")
     assert bool(settings.pretrained) == (best != "from scratch")
+    verdict = replace(forecaster.fitted_.verdict, answer=model_of(forecaster.fitted_))
+    forecaster.fitted_ = replace(forecaster.fitted_, verdict=verdict)  # a naive forecast would be the same from any folder
     forecaster.save(tmp_path / "model")
     pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "model").predict(table()), forecaster.predict())
 
@@ -83,8 +86,9 @@ def test_the_pretrained_network_itself_is_never_changed(fitted):
         replace(QUICK, model=EncoderConfig(d_model=8, num_layers=1)),
         replace(QUICK, model=PatchConfig()),
         replace(QUICK, pretrained=False),
+        replace(QUICK, context_length=14),
     ],
-    ids=["sizes given", "another architecture", "not wanted"],
+    ids=["sizes given", "another architecture", "not wanted", "context given"],
 )
 def test_where_the_model_is_not_left_open_it_is_trained_from_scratch(config, monkeypatch):
     monkeypatch.setattr(zero_shot, "pretrained", None)  # whoever asks it fails

@@ -184,6 +184,33 @@ def test_a_loss_that_is_no_number_ends_it_and_the_state_stays(tmp_path, short, m
     assert not (tmp_path / pretraining.WEIGHTS).exists()
 
 
+def test_weights_that_are_no_numbers_are_neither_shipped_nor_saved(tmp_path, short, monkeypatch):
+    sliced = replace(SMALL, minutes=0.2, slice_minutes=0.1, output=str(tmp_path))
+    assert pretrain(sliced, str) is None
+    before = (tmp_path / pretraining.STATE).read_bytes()
+    monkeypatch.setattr(pretraining, "loss_of", lambda network, batch: network.norm.weight.sum() * torch.nan)
+    monkeypatch.setattr(pretraining, "LOG_STEPS", 10_000)
+    with pytest.raises(ValueError, match="no finite number"):
+        pretrain(sliced, str)
+    assert (tmp_path / pretraining.STATE).read_bytes() == before
+    assert not (tmp_path / pretraining.WEIGHTS).exists()
+
+
+def test_a_bank_of_other_series_in_the_folder_is_not_taken(tmp_path):
+    first = make_bank({"economic": 1.0}, (3, 3, 3), seed=0, folder=tmp_path)
+    again = make_bank({"economic": 1.0}, (3, 3, 3), seed=0, folder=tmp_path)
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert len(list(tmp_path.iterdir())) == 3
+    for prior, seed in (({"counts": 1.0}, 0), ({"economic": 1.0}, 1)):
+        other = make_bank(prior, (3, 3, 3), seed=seed, folder=tmp_path)
+        assert not torch.equal(first.short, other.short)
+
+
+def test_weights_that_ship_are_not_put_into_another_model():
+    with pytest.raises(ValueError, match="of another model"):
+        network_of(replace(SMALL, start="shipped"))
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, short, bank):
     fresh = make_bank(SMALL.prior, (40, 40, 10), seed=1)
@@ -226,12 +253,8 @@ def test_pretraining_reads_no_data_opens_no_socket_and_needs_neither_hydra_nor_l
     assert (tmp_path / "run" / pretraining.WEIGHTS).exists()
 
 
-def test_the_state_of_the_model_that_ships_fits_15_megabytes():
-    config = PretrainConfig()
-    network = network_of(config)
-    num_parameters = sum(p.numel() for p in network.parameters())
-    # weights in float32; their average and, at most, two momenta in bfloat16
-    matrices = sum(p.numel() for name, p in network.named_parameters() if p.ndim == 2 and name.startswith("blocks."))
-    size = 4 * num_parameters + 2 * num_parameters + 2 * matrices + 4 * (num_parameters - matrices)
-    assert size < 15e6
-    assert 1e6 < num_parameters < 5e6
+def test_the_state_of_the_model_that_ships_fits_15_megabytes(tmp_path, short):
+    config = replace(SMALL, model=PretrainConfig().model, minutes=0.03, output=str(tmp_path))
+    pretrain(config, str)
+    assert 14e6 < (tmp_path / pretraining.STATE).stat().st_size < 15e6
+    assert 1e6 < sum(p.numel() for p in network_of(config).parameters()) < 5e6

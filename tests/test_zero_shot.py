@@ -116,7 +116,7 @@ def test_neither_other_series_nor_missing_rows_before_the_first_value_have_a_say
     _, among = forecast(waves(300, 1), y, waves(64, 2), waves(5, 3), y)
     np.testing.assert_allclose(among[1], alone[0], atol=1e-4)
     np.testing.assert_allclose(among[4], alone[0], atol=1e-4)
-    plain = zero_shot.Aids(views=(1.0,), recent=None, pull=0.0)  # shares of the rows count those that are missing
+    plain = zero_shot.Aids(views=(), recent=None, pull=0.0)  # shares of the rows count those that are missing
     _, whole = forecast(y, aids=plain)
     _, padded = forecast(np.concatenate([np.full(45, NAN), y]), aids=plain)
     np.testing.assert_allclose(padded, whole, atol=1e-4)
@@ -167,7 +167,7 @@ def averaged(*parts):
 def test_quantiles_of_counts_are_whole_numbers_from_zero_on_that_hold_what_they_held():
     y = np.random.default_rng(0).poisson(0.3, 60)
     plain = forecast(y)[1]
-    assert plain.min() < 0 or forecast(-y)[1].max() > 0
+    assert plain.min() < 0
     mean, found = forecast(y, integer=True)
     np.testing.assert_array_equal(found, np.round(found))
     np.testing.assert_array_equal(found[..., 4], np.floor(np.maximum(plain[..., 4], 0) + 0.5))
@@ -217,8 +217,63 @@ def test_batches_hold_every_series_once_and_no_more_steps_than_they_may(monkeypa
     parts = zero_shot.batches(lengths, 24)
     assert sorted(np.concatenate(parts).tolist()) == list(range(300))
     for part in parts:
-        assert len(part) == 1 or len(part) * (lengths[part].min() + 24) <= 1000
+        assert len(part) == 1 or len(part) * (lengths[part].max() + 24 + 24) <= 1000
         assert lengths[part].max() <= max(1.25 * lengths[part].min(), lengths[part].min() + 32)
+
+
+def test_batches_that_are_rolled_on_have_room_for_what_they_grow_to(monkeypatch):
+    monkeypatch.setattr(zero_shot, "CELLS", 10_000)
+    for part in zero_shot.batches(np.full(40, 20), 1500):
+        assert len(part) * (20 + 1500 + 256) <= 10_000
+
+
+def test_a_view_that_reads_the_rows_of_another_counts_for_it_and_is_not_asked():
+    views = zero_shot._views(np.array([6, 12, 300, 1200, 2048]), zero_shot.AIDS)
+    assert [rows.tolist() for rows, _ in views] == [
+        [6, 12, 300, 1200, 2048],
+        [6, 8, 150, 600, 1024],
+        [6, 8, 75, 300, 512],
+        [6, 12, 300, 512, 512],
+    ]
+    assert [weights.tolist() for _, weights in views] == [[4, 2, 2, 1, 1], [0, 2, 1, 1, 1], [0, 0, 1, 1, 2], [0, 0, 0, 1, 0]]
+
+
+def test_a_series_of_two_values_among_others_is_continued_by_a_naive_forecast():
+    frame = pd.DataFrame({"id": ["a"] * 40 + ["b"] * 2 + ["c"] * 3, "ds": [*range(40), *range(2), *range(3)], "y": waves(45)})
+    table = Forecaster(3, model="pretrained").fit(frame).predict()
+    model = table.groupby("id")["model"].first()
+    assert model["a"] == model["c"] == "pretrained"
+    assert model["b"] != "pretrained"
+
+
+def test_an_unfitted_one_can_be_saved_after_it_has_forecast(tmp_path):
+    forecaster = Forecaster.pretrained(horizon=2)
+    expected = forecaster.predict(waves(30))
+    loaded = Forecaster.load(forecaster.save(tmp_path / "model") and tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.predict(waves(30)), expected)
+
+
+@pytest.mark.parametrize("manifest", [None, {}, {"sha256": "0"}], ids=["missing", "empty", "another file"])
+def test_a_package_without_its_weights_says_so(tmp_path, monkeypatch, manifest):
+    (tmp_path / "pretrained").mkdir()
+    if manifest is not None:
+        (tmp_path / "pretrained" / "manifest.json").write_text(json.dumps(manifest))
+        (tmp_path / "pretrained" / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr(zero_shot.resources, "files", lambda _: tmp_path)
+    with pytest.raises(ModelFolderError, match="install tsattn again"):
+        zero_shot.pretrained.__wrapped__()
+
+
+def test_many_windows_are_judged_at_all_dates_and_for_all_series():
+    """Every second of twenty series at thirty dates would be the same ten series each time."""
+    y = np.concatenate([waves(150, seed) for seed in range(20)])
+    frame = pd.DataFrame({"id": np.repeat(list("abcdefghijklmnopqrst"), 150), "ds": np.tile(np.arange(150), 20), "y": y})
+    windows = Forecaster(1, model="pretrained").fit(frame).verdict_windows_
+    assert len(windows) > 300
+    judged = windows[windows["pretrained"].notna()]
+    assert len(judged) == 300
+    assert judged["id"].nunique() == 20
+    assert set(judged["origin"]) == set(windows["origin"])
 
 
 def test_forecasting_leaves_the_callers_random_state_alone():

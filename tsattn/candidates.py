@@ -73,6 +73,7 @@ def left_open(config: FitConfig, fitted: Fitted) -> bool:
     return (
         config.pretrained
         and config.model == EncoderConfig()
+        and config.context_length is None
         and not fitted.schema.covariates
         and not config.covariates.holidays
     )

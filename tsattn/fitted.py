@@ -18,6 +18,7 @@ from tsattn.turns import BUILDING
 from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
 CHUNK = 1024  # windows per forward pass when forecasting
+LEAST_PRETRAINED = 3  # known values from which the pretrained network forecasts
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,13 @@ def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:
 
 
 def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:
-    """Whether a series has any value among the last `context_length` rows, which are all that the network sees, bool [S]."""
+    """Whether a series has a value among the last `context_length` rows, which are all that the network sees, bool [S].
+
+    The pretrained one has learned from three values on.
+    """
     known = np.append(0, np.cumsum(~np.isnan(panel.values).all(axis=1)))
     first = np.maximum(panel.indptr[1:] - fitted.settings.context_length, panel.indptr[:-1])
-    return known[panel.indptr[1:]] > known[first]
+    return known[panel.indptr[1:]] - known[first] >= (LEAST_PRETRAINED if model_of(fitted) == PRETRAINED else 1)
 
 
 def fallback_of(fitted: Fitted) -> str:
@@ -209,7 +213,10 @@ def whole_blocks(fitted: Fitted, horizon: int) -> int:
 
 
 def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horizon: int) -> Prediction:
-    """Forecast [S, L, 1] contexts in blocks of the trained horizon (`rolling.rolled`); counts stay whole and at least 0."""
+    """Forecast [S, L, 1] contexts in blocks of the trained horizon (`rolling.rolled`).
+
+    Counts stay at least 0, and those of a head of counts whole.
+    """
     settings, integer = fitted.settings, fitted.schema.integer
     head = settings.model.head if settings.model is not None else ""
     side = np.sign(np.array(settings.levels) - 0.5)

@@ -162,7 +162,8 @@ class Forecaster:
         if self.model != PRETRAINED or hasattr(self, "rows_") or data is None:
             return copy(self), data
         once = Forecaster(**{**self.get_params(), "horizon": horizon or self.horizon}).fit(data)
-        self.fitted_, self.findings_ = once.fitted_, once.findings_
+        kept = ("fitted_", "findings_", "config_", "read_")
+        vars(self).update({name: getattr(once, name) for name in kept})  # at once, as in `fit`
         return once, None
 
     def future_rows(self, future: Any, frame: Frame) -> Rows | None:

@@ -17,7 +17,7 @@ from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
 from tsattn.verdict import PRETRAINED, Verdict
 
-MOST_ASKED = 300  # windows on which the pretrained network is judged, spread evenly: it is to answer at once
+MOST_ASKED = 300  # windows on which the pretrained network is judged, chosen at random: it is to answer at once
 
 
 def rungs_of(fitted: Fitted) -> list[str]:
@@ -50,10 +50,11 @@ def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
         _score_naive(draft, panel, np.maximum.accumulate(cuts[part], axis=1), number[part], part, windows, units)
     if model_of(draft) is not None:
         chunk = len(series) if together(draft) else CHUNK
-        every = -(-len(series) // MOST_ASKED) if model_of(draft) == PRETRAINED else 1
+        chosen = np.ones(len(series), bool)
+        if model_of(draft) == PRETRAINED and len(series) > MOST_ASKED:  # at random: every k-th may be the same series each time
+            chosen[np.random.default_rng(0).permutation(len(series))[MOST_ASKED:]] = False
         for k in range(parts.num_origins):
-            of_origin = np.flatnonzero(origin == k)
-            of_origin = of_origin[of_origin % every == 0]
+            of_origin = np.flatnonzero((origin == k) & chosen)
             for begin in range(0, len(of_origin), chunk):
                 _score_model(draft, panel, of_origin[begin : begin + chunk], windows, units)
     return windows

@@ -16,6 +16,15 @@ class LengthConfig:
     windows: int  # in a step
     share: float  # of all steps
 
+    def __post_init__(self) -> None:
+        for name in ("context", "num_future", "windows"):
+            check_least(f"lengths: {name}", getattr(self, name), 1)
+        if self.context % 16 or self.context + 16 * self.num_future > 2304:
+            raise ValueError(
+                f"lengths: context={self.context} must be a multiple of 16, and with 16 steps for each of num_future="
+                f"{self.num_future} tokens at most the 2304 rows of the longest series"
+            )
+
 
 def default_lengths() -> list[LengthConfig]:
     """Steps of about equal cost: the shorter the windows, the more of them."""
@@ -90,5 +99,7 @@ class PretrainConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
         for name in ("short_series", "medium_series", "long_series"):
             check_least(name, getattr(self, name), 1)
-        if not 0 <= self.warmup + self.decay <= 1:
+        if self.slice_minutes is not None and not self.slice_minutes > 0:
+            raise ValueError(f"slice_minutes={self.slice_minutes} must be positive")
+        if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
             raise ValueError(f"warmup={self.warmup} and decay={self.decay} are shares of the minutes: 1 in all at most")

@@ -30,13 +30,13 @@ class Aids(NamedTuple):
     """How often the network is asked; its answers are averaged quantile by quantile (measured: `benchmarks/zero_shot.py`)."""
 
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
-    views: tuple[float, ...] = (1.0, 0.5, 0.25)  # shares of the rows, from the end on, that are read in turn
-    recent: int | None = 512  # and the last rows, at most so many: a shorter series is read twice as a whole
+    views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
+    recent: int | None = 512  # and the last rows, at most so many: of a shorter series the whole counts twice
     pull: float = 0.25  # of the way to the last value, where fewer than `LEAST` values are known
 
 
 AIDS = Aids()
-NO_AIDS = Aids(flip=False, views=(1.0,), recent=None, pull=0.0)
+NO_AIDS = Aids(flip=False, views=(), recent=None, pull=0.0)
 
 
 class Pretrained(NamedTuple):
@@ -54,13 +54,15 @@ def pretrained() -> Pretrained:
     from tsattn import manifest, store
 
     folder = Path(str(resources.files("tsattn"))) / FOLDER
-    facts = manifest.json_of(folder / "manifest.json", (folder / "manifest.json").read_bytes())
-    content = (folder / "model.safetensors").read_bytes()
-    if manifest.sha256(content) != facts["sha256"]:
-        raise manifest.ModelFolderError(f"{folder}: model.safetensors is not the file that was made: install tsattn again")
-    config = PatchConfig(**facts["config"]["model"])
-    levels = tuple(facts["levels"])
-    network = store.network_from(content, config, context_length=LONGEST, horizon=FARTHEST, levels=levels)
+    try:
+        facts = manifest.json_of(folder / "manifest.json", (folder / "manifest.json").read_bytes())
+        content = (folder / "model.safetensors").read_bytes()
+        if manifest.sha256(content) != facts["sha256"]:
+            raise ValueError("model.safetensors is not the file that was made")
+        config, levels = PatchConfig(**facts["config"]["model"]), tuple(facts["levels"])
+        network = store.network_from(content, config, context_length=LONGEST, horizon=FARTHEST, levels=levels)
+    except (OSError, KeyError, TypeError, ValueError) as problem:
+        raise manifest.ModelFolderError(f"{folder}: {problem}: install tsattn again") from problem
     return Pretrained(network, levels, facts["sha256"], facts)
 
 
@@ -112,13 +114,17 @@ def whole_numbers(quantiles: np.ndarray, levels: tuple[float, ...], median: np.n
 
 
 def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows that are read [S] and how much the answer counts [S], of each view; what is read as a whole again counts twice."""
-    cuts = [np.minimum(np.maximum(np.ceil(view * full).astype(np.int64), LEAST), full) for view in aids.views]
+    """Rows that are read [S] and how much the answer counts [S], of each view; rows that are those of another count for it."""
+    cuts = [full, *(np.clip(np.ceil(view * full).astype(np.int64), np.minimum(LEAST, full), full) for view in aids.views)]
     if aids.recent is not None:
         cuts.append(np.minimum(full, aids.recent))
-    weights = [(rows < full).astype(float) for rows in cuts]
-    whole = 1.0 + (full <= aids.recent if aids.recent is not None else 0.0)
-    return [(full, np.broadcast_to(whole, full.shape)), *zip(cuts[1:], weights[1:], strict=True)]
+    weights = np.ones((len(cuts), len(full)))
+    for later in range(1, len(cuts)):
+        for earlier in range(later):
+            same = np.where(cuts[later] == cuts[earlier], weights[later], 0.0)
+            weights[earlier] += same
+            weights[later] -= same
+    return list(zip(cuts, weights, strict=True))
 
 
 def _pulled(own: np.ndarray, panel: Panel, pull: float) -> np.ndarray:
@@ -139,13 +145,14 @@ def _patches(lengths: np.ndarray) -> int:
 
 
 def batches(lengths: np.ndarray, horizon: int) -> list[np.ndarray]:
-    """The series in parts of like lengths, none of more than `CELLS` steps."""
+    """The series in parts of like lengths, none of more than `CELLS` steps, those that are rolled on counted, or of one."""
     order = np.argsort(lengths, kind="stable")
     parts, begin = [], 0
     while begin < len(order):
-        size = int(lengths[order[begin]]) + min(horizon, FARTHEST) + PATCH
+        shortest = int(lengths[order[begin]])
+        longest = max(int(1.25 * shortest), shortest + 2 * PATCH)
+        size = min(longest + PATCH + horizon, LONGEST + PATCH) + min(horizon, FARTHEST) + PATCH
         end = min(begin + max(CELLS // size, 1), len(order))
-        longest = max(1.25 * lengths[order[begin]], lengths[order[begin]] + 2 * PATCH)
         end = begin + max(int(np.searchsorted(lengths[order[begin:end]], longest, side="right")), 1)
         parts.append(order[begin:end])
         begin = end

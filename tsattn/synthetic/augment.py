@@ -12,8 +12,10 @@ from tsattn.synthetic.draws import chance, log_uniform, normal, rows, standardiz
 def windows_of(generator: Generator, bank: Float[Tensor, "S T"], batch: int, length: int) -> Float[Tensor, "B L"]:
     """`batch` windows of `length` rows at random places of random series; every second, third or fourth row in a fifth."""
     device = bank.device
-    most = bank.shape[1] // length
-    stride = torch.where(chance(generator, 0.2, batch, 1), uniform(generator, 1, min(most, 4) + 1, batch, 1).long(), 1)
+    fewest = min(bank.shape[1] // length, 4)  # rows that a window may skip to
+    stride = torch.where(
+        chance(generator, 0.2, batch, 1), uniform(generator, 1, fewest + 1, batch, 1).long().clamp(max=fewest), 1
+    )
     series = torch.randint(len(bank), (batch, 1), generator=generator, device=device)
     room = bank.shape[1] - (length - 1) * stride - 1
     first = (uniform(generator, 0, 1, batch, 1) * (room + 1)).long()

@@ -40,6 +40,7 @@ PERIODS = (
     (11.0, 22.0, 1.0, 0.5),
 )
 LONG_SERIES = 500
+SLACK = {torch.float64: 1e-6, torch.float32: 1e-3}  # a phase that rounding leaves just below a row counts as that row
 DAYS = 7  # a long period of so many short ones is a week, two of its days free
 LEVELS = 64  # most values of a free profile: one per row of a season, of a longer one one per day, month, fortnight ...
 FEWER_LEVELS = ((7, 12, 24, 52, LEVELS), (3, 5, 2, 1, 1))
@@ -76,7 +77,7 @@ def season(generator: Generator, length: int, period: Float[Tensor, "B 1"]) -> F
         waves = waves + size * torch.sin(2 * torch.pi * (k * turn + uniform(generator, 0, 1, batch, 1)))
     free = normal(generator, 0, 1, batch, LEVELS) ** choose(generator, (1.0, 3.0), (2, 1), batch, 1)
     levels = torch.where(period > LEVELS, choose(generator, *FEWER_LEVELS, batch, 1), period.round().clamp(min=2))
-    place = (turn * levels + 1e-6).floor().long().clamp(max=LEVELS - 1)
+    place = (turn * levels + SLACK[turn.dtype]).floor().long().clamp(max=LEVELS - 1)
     profile = free.gather(1, place)
     share = uniform(generator, 0.1, 0.9, batch, 1)
     two = (turn < share).to(turn.dtype) + log_uniform(generator, 0.01, 0.4, batch, 1) * profile

@@ -144,13 +144,12 @@ def random_walk(generator: Generator, batch: int, length: int) -> Float[Tensor, 
     loudness = torch.exp(uniform(generator, 0, 1, batch, 1) * smooth(generator, batch, length))
     step = noise(generator, batch, length) * loudness + normal(generator, 0, 0.06, batch, 1)
     y = step.cumsum(1)
-    if length > 1:
-        keep = uniform(generator, 0.9, 1.0, batch)
-        last, values = torch.zeros_like(keep), []
-        for t in range(length):
-            last = keep * last + step[:, t]
-            values.append(last)
-        y = torch.where(chance(generator, 0.25, batch, 1), torch.stack(values, dim=1), y)
+    keep = uniform(generator, 0.9, 1.0, batch)
+    last, values = torch.zeros_like(keep), []
+    for t in range(length):
+        last = keep * last + step[:, t]
+        values.append(last)
+    y = torch.where(chance(generator, 0.25, batch, 1), torch.stack(values, dim=1), y)
     grown = torch.exp((log_uniform(generator, 0.003, 0.08, batch, 1) * (y - y.mean(1, keepdim=True))).clamp(-12, 12))
     observed = torch.where(chance(generator, 0.4, batch, 1), grown, y)
     blur = observed.diff(dim=1).abs().mean(1, keepdim=True) * log_normal(generator, -1.5, 1.0, batch, 1)
@@ -197,7 +196,7 @@ def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"
 
     45 %: rate LN(1.5, 1.6) softplus(z U(0.2, 1.5)), z a standardized `trend_season_noise`, times log-normal noise of U(0, 0.8)
     (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 % have outages of zeros.
-    Others: demand arrives with probability U(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson or LN, in the quadrants
+    Others: demand arrives with probability LU(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson, in the quadrants
     of Syntetos & Boylan (2005): smooth, intermittent, erratic, lumpy; 10 % fade out.
     """
     z = standardized(trend_season_noise(generator, batch, length))

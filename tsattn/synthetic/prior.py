@@ -6,6 +6,7 @@ Letters: S series, T rows.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ def check_prior(prior: dict[str, float]) -> None:
 def draw(prior: dict[str, float], count: int, length: int, *, seed: int, device: str = "cpu") -> Float[Tensor, "S T"]:
     """`count` standardized series in random order, float32; the same for the same seed on every CPU up to rounding."""
     check_prior(prior)
+    if count < 1 or length < 2:
+        raise ValueError(f"{count} series of {length} rows: at least one series of two rows is drawn")
     generator = Generator(device).manual_seed(seed)
     names = [name for name, share in prior.items() if share > 0]
     numbers = pick(generator, [prior[name] for name in names], count).bincount(minlength=len(names)).tolist()
@@ -71,12 +74,16 @@ def digest(series: Float[Tensor, "S T"]) -> str:
 def make_bank(
     prior: dict[str, float], sizes: tuple[int, int, int], *, seed: int, folder: Path | None = None, device: str = "cpu"
 ) -> Bank:
-    """Short, medium and long series; chunk i has a seed of its own. Kept in `folder`, from where the next call takes it."""
+    """Short, medium and long series; chunk i has a seed of its own. Kept in `folder`, from where the next call takes it.
+
+    The name of a file holds a digest of the prior, its size and length, the seed and the device, so that no other is taken.
+    """
     from safetensors.torch import load, save
 
     parts, most = [], CHUNK if device == "cpu" else GPU_CHUNK
     for offset, (name, size, length) in enumerate(zip(Bank._fields, sizes, LENGTHS, strict=True)):
-        path = None if folder is None else folder / f"{name}.safetensors"
+        made_of = json.dumps([prior, size, length, seed, device]).encode()
+        path = None if folder is None else folder / f"{name}-{hashlib.sha256(made_of).hexdigest()[:12]}.safetensors"
         if path is not None and path.exists():
             parts.append(load(path.read_bytes())[name].to(device))
             continue

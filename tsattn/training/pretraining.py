@@ -23,9 +23,8 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from tsattn.config import DEFAULT_QUANTILES
-from tsattn.files import write_file
-from tsattn.models import MODELS
-from tsattn.nn.drawing import DrawFrom
+from tsattn.files import replace_together
+from tsattn.fitted import Settings, build_network
 from tsattn.nn.scaling import Scale, to_scaled
 from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.synthetic.augment import augmented, observed_part, windows_of
@@ -48,7 +47,7 @@ LONGEST_MEDIUM = 640
 def is_half(precision: str, device: torch.device) -> bool:
     """Whether products are computed in bfloat16; `auto`: where the device has instructions for them.
 
-    A CPU without them computes a step in bfloat16 in 2.4 times the time of one in float32.
+    A CPU without them computes a step in bfloat16 in more than twice the time of one in float32.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -68,24 +67,24 @@ class Batch(NamedTuple):
 
 def network_of(config: PretrainConfig) -> nn.Module:
     """The network with its first weights, drawn from the seed or those that ship, on the CPU."""
+    if config.model.head != "quantile":
+        raise ValueError(f"model.head={config.model.head}: pretraining needs model.head=quantile")
     longest = max(config.lengths, key=lambda length: length.context)
-    with DrawFrom(Generator().manual_seed(config.seed)), torch.device("cpu"):
-        network = MODELS[config.model.name](
-            config.model,
-            num_features=0,
-            context_length=longest.context,
-            horizon=longest.num_future * PATCH,
-            levels=LEVELS,
-        )
+    levels, horizon = DEFAULT_QUANTILES, longest.num_future * PATCH
+    settings = Settings(horizon, longest.context, levels, levels, config.seed, config.model.name, config.model)
+    network = build_network(settings, num_features=0)
     if config.start == "shipped":
         from tsattn import zero_shot
 
-        network.load_state_dict(zero_shot.pretrained().network.state_dict())
+        shipped = zero_shot.pretrained().network
+        if config.model != shipped.config:
+            raise ValueError("start=shipped begins with the weights that ship, which are of another model: leave model. alone")
+        network.load_state_dict(shipped.state_dict())
     return network
 
 
 def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
-    """Windows of about this length with a horizon of 1 .. num_future patches."""
+    """Windows of about this length with a horizon of 1 .. num_future patches, of 2 and more where 3 and more are possible."""
     on_cpu = Generator().manual_seed(generator.initial_seed())  # a GPU would have to be waited for
     num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=on_cpu))
     if length.num_future > 2 and num_future < 2:
@@ -94,7 +93,8 @@ def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator
     if steps > LONGEST_MEDIUM:
         x = windows_of(generator, bank.long, length.windows, steps)
     else:
-        num_short = round(length.windows * SHORT_SHARE.get(length.context, 0.0))
+        fits = steps <= bank.short.shape[1]
+        num_short = round(length.windows * SHORT_SHARE.get(length.context, 0.0)) if fits else 0
         parts = [windows_of(generator, bank.medium, length.windows - num_short, steps)]
         if num_short:
             parts.append(windows_of(generator, bank.short, num_short, steps))
@@ -150,8 +150,8 @@ def rate_at(progress: float, config: PretrainConfig) -> float:
 def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path | None:
     """Train for `config.minutes` in all; the folder of the finished weights, or None where a slice ended before.
 
-    An unfinished run in `config.output` is continued: its settings must be the same. Raises ValueError where they are not, or
-    where the loss is no number.
+    An unfinished run in `config.output` is continued: its model, series, seed and first weights must be the same. Raises
+    ValueError where they are not, or where the loss or a weight is no finite number.
     """
     folder = Path(config.output)
     device = torch.device("cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
@@ -259,8 +259,7 @@ def ship(run: Run, progress: Progress, folder: Path) -> None:
         "machine": f"{run.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
         "versions": {name: version(name) for name in ("tsattn", "torch", "numpy")} | {"python": platform.python_version()},
     }
-    write_file(folder / WEIGHTS, content)
-    write_file(folder / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
+    replace_together(folder, {WEIGHTS: content, "manifest.json": (json.dumps(facts, indent=1) + "\n").encode()})
 
 
 def shipped_before(config: PretrainConfig) -> dict[str, Any] | None:

@@ -43,10 +43,15 @@ def half_precision(weights: dict[str, Tensor]) -> bytes:
 
 
 def save_state(run: Run, progress: Progress) -> None:
-    """Weights in float32; their average, as a difference from them, and the momenta in bfloat16."""
+    """Weights in float32; their average, as a difference from them, and the momenta in bfloat16.
+
+    Raises ValueError where a weight is no finite number: the state before stays.
+    """
     from safetensors.torch import save
 
     weights = dict(run.network.named_parameters())
+    if not all(bool(p.isfinite().all()) for p in weights.values()):
+        raise ValueError(f"a weight is no finite number after step {progress.step}: {run.folder / STATE} is left as it was")
     tensors = {f"weights.{name}": p.detach() for name, p in weights.items()}
     tensors |= {f"average.{name}": (run.average[name] - p.detach()).bfloat16() for name, p in weights.items()}
     names = {id(p): name for name, p in weights.items()}
