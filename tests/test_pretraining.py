@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +105,11 @@ def test_the_loss_is_the_pinball_loss_with_each_window_weighted_by_its_step(bank
             math.asinh((float(v) - loc) / spread) if o else None
             for v, o in zip(batch.context[b], batch.observed[b], strict=True)
         ]
-        steps = [abs(b - a) for a, b in pairwise(z) if a is not None and b is not None]
-        weight = (sum(steps) / len(steps) + 0.02) ** -0.5
+        means = []
+        for m in (1, 4, 7, 12, 24):
+            steps = [abs(y - x) for x, y in zip(z, z[m:], strict=False) if x is not None and y is not None]
+            means += [sum(steps) / len(steps)] if len(steps) >= m else []
+        weight = (min(means) + 0.02) ** -0.5
         total, weights = total + weight * loss / (len(y) * 9), weights + weight
     assert found == pytest.approx(total / weights, rel=1e-4)
 
@@ -117,6 +119,14 @@ def test_a_window_without_two_steps_in_a_row_has_a_typical_step_of_1():
     context = torch.tensor([1.0, 0.0, 3.0, 0.0])[None, :, None]
     batch = Batch(context, observed, torch.zeros(1, 2, 1))
     assert typical_step(batch, fit_scale("arcsinh", context, observed)).tolist() == [1.0]
+
+
+def test_the_typical_step_of_an_exact_week_is_0_once_a_whole_week_repeats():
+    week = torch.tensor([5.0, 6.0, 4.0, 7.0, 5.5, 1.0, 0.0])
+    for num, is_zero in ((13, False), (14, True), (28, True)):
+        context = week.repeat(4)[:num].reshape(1, num, 1)
+        batch = Batch(context, torch.ones_like(context, dtype=torch.bool), torch.zeros(1, 2, 1))
+        assert bool(typical_step(batch, fit_scale("arcsinh", *batch[:2])) < 1e-6) == is_zero
 
 
 def test_the_rate_rises_stays_and_falls_to_0():

@@ -29,13 +29,13 @@ class LengthConfig:
 def default_lengths() -> list[LengthConfig]:
     """Steps of about equal cost: the shorter the windows, the more of them."""
     rows = (
-        (32, 2, 1536, 0.08),
-        (64, 2, 1024, 0.16),
-        (128, 3, 608, 0.18),
-        (320, 4, 288, 0.18),
-        (512, 4, 184, 0.20),
-        (1024, 8, 92, 0.12),
-        (2048, 16, 46, 0.08),
+        (32, 2, 1536, 0.10),
+        (64, 2, 1024, 0.17),
+        (128, 3, 608, 0.17),
+        (320, 4, 288, 0.15),
+        (512, 4, 184, 0.15),
+        (1024, 8, 92, 0.15),
+        (2048, 16, 46, 0.11),
     )
     return [LengthConfig(*row) for row in rows]
 
@@ -43,11 +43,11 @@ def default_lengths() -> list[LengthConfig]:
 def default_prior() -> dict[str, float]:
     """Shares of the generators of `tsattn.synthetic.generators`."""
     return {
-        "trend_season_noise": 0.37,
-        "economic": 0.19,
-        "counts": 0.14,
-        "exponential_smoothing": 0.08,
-        "random_walk": 0.07,
+        "trend_season_noise": 0.36,
+        "economic": 0.24,
+        "counts": 0.12,
+        "exponential_smoothing": 0.07,
+        "random_walk": 0.06,
         "seasonal_walk": 0.05,
         "gaussian_process": 0.06,
         "regimes": 0.04,

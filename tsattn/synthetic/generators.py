@@ -34,9 +34,10 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
 
     Added: y = c t + (a_1 s_1 + a_2 s_2) (1 + v) + g + n, with trend t (c = LN(0.2, 1.2) in 80 %), seasons s of a short and a
     long calendar period (a_1 = LN(0.2, 1) in 80 %, a_2 = LN(-0.6, 1) in 55 %), slowly changing size v in 35 %, autocorrelated
-    and white noise of LN(-1.4, 1.1), a third of it in 35 % of the series, a twentieth in 15 %. Multiplied: exp of a trend and a
+    and white noise of LN(-1.4, 1.1), a third of it in 35 % of the series, a twentieth in 20 %. Multiplied: exp of a trend and a
     walk, times (1 + a tanh(s_1)), (1 + b tanh(s_2)) and log-normal noise: the season grows with the level. s_1 turns into
-    another profile with time in 20 %, and has another one in a part of each long season in 25 %: weekends, holidays.
+    another profile with time in 20 %, and has another one in a part of each long season in 25 %: weekends, holidays. In 15 %
+    single rows, LU(0.004, 0.04) of them, stand at the lowest place of s_1: holidays again.
     """
     short, long = periods(generator, batch, length)
     first, second = season(generator, length, short), season(generator, length, long)
@@ -46,7 +47,9 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     begun = ((rows(generator, length) / short).floor() * short / long + uniform(generator, 0, 1, batch, 1)) % 1.0
     part = torch.where((long / short - DAYS).abs() < 1e-3, 2 / DAYS, uniform(generator, 0.05, 0.5, batch, 1))
     first = torch.where((begun < part) & chance(generator, 0.25, batch, 1), season(generator, length, short), first)
-    quiet = choose(generator, (1.0, 0.3, 0.05), (50, 35, 15), batch, 1)
+    closed = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 0.004, 0.04, batch, 1)
+    first = torch.where(closed & chance(generator, 0.15, batch, 1), first.amin(1, keepdim=True), first)
+    quiet = choose(generator, (1.0, 0.3, 0.05), (45, 35, 20), batch, 1)
     slow, white = trend(generator, batch, length), noise(generator, batch, length)
     coloured = autoregression(generator, batch, length)
     has_season = chance(generator, 0.8, batch, 1)
@@ -159,30 +162,36 @@ def random_walk(generator: Generator, batch: int, length: int) -> Float[Tensor, 
 def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """Yearly, quarterly and monthly figures of firms and countries: growth that wanders and is damped, times a season.
 
-    log y = l + s_m + n; l' = l + g; g' = mean + phi (g - mean) + q e, phi = U(0.5, 1), mean = N(0.35, 0.7) of the moves, where
-    the noise n has deviation r = LU(0.003, 0.15), the level moves by r LU(0.05, 2) and the growth by a share LU(0.01, 0.5) of
-    that. m in 1 (40 %), 4, 12; seasons of LU(0.03, 0.9), fixed or drifting, in the same shape all years. Levels break in 8 %.
+    log y = l + s_m + n; l' = l + g + d e; g' = mean + phi (g - mean) + q e', phi = U(0.5, 1), d = LU(0.003, 0.25). Yearly
+    figures (m = 1, 42 %) are sums over many months: n of deviation r = d LU(0.02, 0.6), q = d LU(0.08, 1), mean = (d + 0.2 r)
+    N(0.45, 0.7). Others (m = 4, 12): r = d LU(0.1, 8), at most 0.4, q = d LU(0.05, 0.6), mean = (d + 0.2 r) N(0.2, 0.5). q is 0
+    in 30 %, mean in 15 %. Seasons of LU(0.03, 0.9), or in half of the series of (d + r) LU(0.1, 5), fixed or drifting, in the
+    same shape all years. Levels break in 8 %. A quarter of the series are log y, with season and noise of a size of their own.
     """
-    loud = log_uniform(generator, 0.003, 0.15, batch)
-    move = loud * log_uniform(generator, 0.05, 2.0, batch)
-    turn = move * log_uniform(generator, 0.01, 0.5, batch) * chance(generator, 0.8, batch)
+    period = choose(generator, (1, 4, 12), (42, 25, 33), batch, 1)
+    move = log_uniform(generator, 0.003, 0.25, batch)
+    yearly = period[:, 0] == 1
+    rough = torch.where(yearly, log_uniform(generator, 0.02, 0.6, batch), log_uniform(generator, 0.1, 8.0, batch))
+    rough = (move * rough).clamp(max=0.4)
+    turn = move * torch.where(yearly, 1.0, 0.6) * log_uniform(generator, 0.08, 1.0, batch) * chance(generator, 0.7, batch)
     phi = uniform(generator, 0.5, 1.0, batch)
-    mean = (move + 0.3 * loud) * normal(generator, 0.35, 0.7, batch) * chance(generator, 0.75, batch)
+    mean = torch.where(yearly, normal(generator, 0.45, 0.7, batch), normal(generator, 0.2, 0.5, batch))
+    mean = (move + 0.2 * rough) * mean * chance(generator, 0.85, batch)
     shocks, turns = noise(generator, batch, length), noise(generator, batch, length)
-    growth, level, levels = mean + turn * normal(generator, 0, 2, batch), torch.zeros_like(loud), []
+    growth, level, levels = mean + turn * normal(generator, 0, 2, batch), torch.zeros_like(move), []
     for t in range(length):
         level = level + growth + move * shocks[:, t]
         growth = (mean + phi * (growth - mean) + turn * turns[:, t]).clamp(-0.3, 0.3)
         levels.append(level)
     log_level = torch.stack(levels, dim=1)
     broken = (rows(generator, length) > uniform(generator, 0, length, batch, 1)) * chance(generator, 0.08, batch, 1)
-    log_level = log_level + broken * normal(generator, 0, 3, batch, 1) * loud[:, None]
-    period = choose(generator, (1, 4, 12), (40, 25, 35), batch, 1)
-    size = log_uniform(generator, 0.03, 0.9, batch, 1) * (period > 1)
+    log_level = log_level + broken * normal(generator, 0, 3, batch, 1) * (move + rough)[:, None]
+    faint = (move + rough)[:, None] * log_uniform(generator, 0.1, 5.0, batch, 1)
+    size = torch.where(chance(generator, 0.5, batch, 1), faint, log_uniform(generator, 0.03, 0.9, batch, 1)) * (period > 1)
     pattern = season(generator, length, period)
     drifting = torch.sigmoid(3 * smooth(generator, batch, length)) * chance(generator, 0.25, batch, 1)
     pattern = size * ((1 - drifting) * pattern + drifting * season(generator, length, period))
-    heavy = loud[:, None] * noise(generator, batch, length) * torch.where(chance(generator, 0.3, batch, 1), 0.2, 1.0)
+    heavy = rough[:, None] * noise(generator, batch, length)
     log_level = log_level - log_level.mean(1, keepdim=True)
     multiplied = torch.exp((log_level + pattern + heavy).clamp(-12, 12))
     added = log_level / log_level.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6) + (pattern + heavy) * log_normal(

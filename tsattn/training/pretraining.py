@@ -42,6 +42,7 @@ AVERAGED = 0.75  # share of the progress after which weights are averaged
 HELD_OUT = 2_147_000_000  # seed of the windows that are never trained on
 SHORT_SHARE = {32: 0.6, 64: 0.6, 128: 0.4}  # of windows from the short series; the others are from the medium ones
 LONGEST_MEDIUM = 640
+SEASONS = (1, 4, 7, 12, 24)  # steps after which a window may repeat itself
 
 
 def is_half(precision: str, device: torch.device) -> bool:
@@ -84,11 +85,9 @@ def network_of(config: PretrainConfig) -> nn.Module:
 
 
 def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
-    """Windows of about this length with a horizon of 1 .. num_future patches, of 2 and more where 3 and more are possible."""
+    """Windows of about this length with a horizon of 1 .. num_future patches."""
     on_cpu = Generator().manual_seed(generator.initial_seed())  # a GPU would have to be waited for
     num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=on_cpu))
-    if length.num_future > 2 and num_future < 2:
-        num_future = length.num_future
     steps = length.context + num_future * PATCH
     if steps > LONGEST_MEDIUM:
         x = windows_of(generator, bank.long, length.windows, steps)
@@ -108,8 +107,9 @@ def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator
 def loss_of(network: Any, batch: Batch) -> Float[Tensor, ""]:
     """Pinball loss in scaled units, each window divided by the square root of its own typical step.
 
-    The step d is the mean |z_t - z_(t-1)| of the observed context, the unit of MASE: windows that move little within their
-    range, as trends do, would else count less than noise (weights 1 / sqrt(d + 0.02), their mean over the batch 1).
+    The step d is the unit of MASE, for the season that suits (`typical_step`): windows that move little within their range,
+    as trends do, or that repeat an exact season, would else count less than noise (weights 1 / sqrt(d + 0.02), their mean
+    over the batch 1).
     """
     raw, scale = network(batch.context, batch.observed, None, batch.target.shape[1])
     with torch.autocast(raw.device.type, enabled=False):
@@ -122,11 +122,15 @@ def loss_of(network: Any, batch: Batch) -> Float[Tensor, ""]:
 
 
 def typical_step(batch: Batch, scale: Scale) -> Float[Tensor, " B"]:
-    """Mean |z_t - z_(t-1)| over pairs of observed steps, 1 where there is none."""
+    """The least mean |z_t - z_(t-m)| over pairs of observed steps, of m in `SEASONS` with m pairs or more; 1 where none has."""
     z, seen = to_scaled(batch.context, scale)[:, :, 0], batch.observed[:, :, 0]
-    both = seen[:, 1:] & seen[:, :-1]
-    total = torch.where(both, z.diff(dim=1).abs(), 0.0).sum(1)
-    return torch.where(both.any(1), total / both.sum(1).clamp(min=1), 1.0)
+    least = torch.full_like(z[:, 0], torch.inf)
+    for m in SEASONS:
+        both = seen[:, m:] & seen[:, :-m]
+        total = torch.where(both, (z[:, m:] - z[:, :-m]).abs(), 0.0).sum(1)
+        num = both.sum(1)
+        least = torch.where(num >= m, torch.minimum(least, total / num.clamp(min=1)), least)
+    return torch.where(least.isfinite(), least, 1.0)
 
 
 def optimizers_of(network: nn.Module, config: PretrainConfig) -> list[torch.optim.Optimizer]:
