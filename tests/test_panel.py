@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from tsattn.data.frame import to_frame
-from tsattn.data.panel import make_panel, right_aligned, take_rows
+from tsattn.data.panel import make_panel, right_aligned, section, take_rows
 from tsattn.data.read import Names, Rows
+from tsattn.data.windows import features_at_end
 
 HORIZON = 4
 
@@ -68,6 +69,35 @@ def test_take_rows_equals_a_loop_and_keeps_stamps_and_empty_series(ragged_panel,
         assert taken.lengths[s] == len(rows)
     assert taken.ids == ragged_panel.ids
     np.testing.assert_array_equal(ragged_panel.values, before)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 4), (1, 3), (2, 3), (3, 4)])
+def test_a_section_equals_a_loop_over_its_series_and_shares_their_memory(ragged_panel, first, last):
+    part = section(ragged_panel, first, last)
+    assert part.ids == ragged_panel.ids[first:last]
+    assert np.shares_memory(part.values, ragged_panel.values)
+    for place, s in enumerate(range(first, last)):
+        rows = ragged_panel.values[ragged_panel.indptr[s] : ragged_panel.indptr[s + 1]]
+        np.testing.assert_array_equal(part.values[part.indptr[place] : part.indptr[place + 1]], rows)
+        assert part.start[place] == ragged_panel.start[s]
+        assert part.behind[place] == ragged_panel.behind[s]
+    assert len(part.values) == part.lengths.sum()
+
+
+@pytest.mark.parametrize("second", [days("2024-01-20", 11), days("2024-01-24", 3)], ids=["long enough", "shorter"])
+def test_a_calendar_of_the_recent_rows_says_the_same_of_them(second):
+    frame = frame_of(("a", days("2024-01-01", 30), np.arange(30.0)), ("b", second, np.arange(float(len(second)))))
+    names = ["day_of_week_sin1", "day_of_year_cos1"]
+    whole = make_panel(frame, horizon=HORIZON, features=names)
+    recent = make_panel(frame, horizon=HORIZON, features=names, recent=10)
+    assert len(recent.calendar) < len(whole.calendar)
+    features = features_at_end(recent, 10, HORIZON)
+    np.testing.assert_array_equal(features, features_at_end(whole, 10, HORIZON))
+    for s, last in enumerate((pd.Timestamp("2024-01-30"), second[-1])):
+        for step in range(-10, HORIZON):
+            stamp = last + pd.Timedelta(days=step + 1)
+            expected = [math.sin(2 * math.pi * stamp.weekday() / 7), math.cos(2 * math.pi * year_share(stamp))]
+            np.testing.assert_allclose(features[s, 10 + step], expected, atol=1e-6)
 
 
 def test_a_frame_becomes_a_panel_series_by_series_with_gaps_as_nan():

@@ -122,14 +122,12 @@ def backtest(
 
 def cutoff_stamps(full: Frame, horizon: int, windows: int, step: int) -> list[pd.Series]:
     """The cut-off of each series at each origin, earliest first: a Series of stamps by unique_id, short series left out."""
-    ids = full.df["unique_id"].to_numpy()
-    size = full.df.groupby("unique_id", sort=False)["ds"].size()
-    last = np.cumsum(size.to_numpy())
+    ids, last = full.df["unique_id"].to_numpy(), np.cumsum(full.lengths)
     stamps = full.df["ds"]
     result = []
     for back in range(windows - 1, -1, -1):
         distance = horizon + back * step
-        fits = size.to_numpy() > distance
+        fits = full.lengths > distance
         rows = last[fits] - 1 - distance
         result.append(pd.Series(stamps.iloc[rows].array, index=ids[rows]))
     return result
@@ -167,7 +165,8 @@ def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
     rows = pd.DataFrame({"unique_id": np.repeat(last.index.to_numpy(), absent), "ds": np.delete(stamps, first), "y": np.nan})
     joined = pd.concat([frame.df, rows.astype({"unique_id": frame.df["unique_id"].dtype})])
     order = {name: place for place, name in enumerate(last.index)}
-    return frame._replace(df=joined.sort_values("unique_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True))
+    joined = joined.sort_values("unique_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    return frame._replace(df=joined, lengths=frame.lengths + absent)
 
 
 def describe_fold(cutoff: pd.Series, frame: Frame, fit: fitting.Fit) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tsattn import baselines
 from tsattn.config import ModelConfig
-from tsattn.data.panel import Panel, right_aligned, select
+from tsattn.data.panel import Panel, right_aligned, section, select
 from tsattn.rolling import rolled
 from tsattn.turns import BUILDING
 from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
@@ -156,9 +156,13 @@ def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:
 
     The pretrained one has learned from three values on.
     """
-    known = np.append(0, np.cumsum(~np.isnan(panel.values).all(axis=1)))
+    least = LEAST_PRETRAINED if model_of(fitted) == PRETRAINED else 1
     first = np.maximum(panel.indptr[1:] - fitted.settings.context_length, panel.indptr[:-1])
-    return known[panel.indptr[1:]] - known[first] >= (LEAST_PRETRAINED if model_of(fitted) == PRETRAINED else 1)
+    missing = np.isnan(panel.values).all(axis=1) if panel.values.shape[1] > 1 else np.isnan(panel.values[:, 0])
+    if not missing.any():
+        return panel.indptr[1:] - first >= least
+    known = np.append(0, np.cumsum(~missing))
+    return known[panel.indptr[1:]] - known[first] >= least
 
 
 def fallback_of(fitted: Fitted) -> str:
@@ -184,7 +188,7 @@ def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     chunk = num_series if together(fitted) else CHUNK
     parts = []
     for i in range(0, num_series, chunk):
-        part = select(panel, np.arange(i, min(i + chunk, num_series))) if num_series > chunk else panel
+        part = section(panel, i, min(i + chunk, num_series))
         features = features_at_end(part, length, whole_blocks(fitted, horizon))
         parts.append(roll(fitted, right_aligned(part, length), features, horizon))
     return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))

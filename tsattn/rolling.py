@@ -24,13 +24,15 @@ def rolled(
     squares), because a block takes the medians before it for certain.
     """
     middle, side = levels.index(0.5), np.sign(np.array(levels) - 0.5)
-    behind, done, blocks = np.zeros((len(context), 1, len(levels))), 0, []
+    behind, done, blocks = 0.0, 0, []
     while done < horizon:
         block = ask(context, done)
         median = block[..., middle, None]
-        distance = side * np.hypot(block - median, behind)
+        away = np.abs(block - median)
+        distance = side * (np.hypot(away, behind) if done else away)
         behind = distance[:, -1:]
         blocks.append(allowed(median + distance))
         done += block.shape[1]
-        context = np.concatenate([context, blocks[-1][..., middle, None].astype(context.dtype)], axis=1)[:, -longest:]
-    return np.concatenate(blocks, axis=1)[:, :horizon]
+        if done < horizon:
+            context = np.concatenate([context, blocks[-1][..., middle, None].astype(context.dtype)], axis=1)[:, -longest:]
+    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))[:, :horizon]

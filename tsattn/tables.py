@@ -14,7 +14,6 @@ from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.covariates import describe, fit_covariates, row_of, with_covariates
 from tsattn.data import calendar
-from tsattn.data.describe import starts
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import ELAPSED, Panel, make_panel
@@ -64,16 +63,15 @@ def fit_rows(
 
 def in_order_of_names(frame: Frame) -> tuple[Frame, np.ndarray]:
     """The frame with its series sorted by id, and the place [S] that each of them had before."""
-    begin = np.flatnonzero(starts(frame.df))
-    order = np.argsort(frame.df["unique_id"].to_numpy()[begin].astype(str), kind="stable")
+    lengths = frame.lengths
+    order = np.argsort(frame.df["unique_id"].to_numpy()[np.cumsum(lengths) - lengths].astype(str), kind="stable")
     if (np.diff(order) > 0).all():
         return frame, order
-    lengths = np.diff(np.append(begin, len(frame.df)))
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     rows = np.argsort(rank.repeat(lengths), kind="stable")
     weights = None if frame.weights is None else frame.weights[order]
-    return frame._replace(df=frame.df.iloc[rows].reset_index(drop=True), weights=weights), order
+    return frame._replace(df=frame.df.iloc[rows].reset_index(drop=True), lengths=lengths[order], weights=weights), order
 
 
 def _panel_and_schema(
@@ -82,7 +80,7 @@ def _panel_and_schema(
     """The series as a panel with covariates, what a model must know of them, and what there is to say of the covariates."""
     season_length = config.season_length or frame.season_length
     horizon = config.horizon or default_horizon(season_length)[0]
-    lengths = frame.df.groupby("unique_id", sort=False).size().to_numpy()
+    lengths = frame.lengths
     check_steps_ahead(len(lengths), horizon)
     features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
     features += [f"holiday:{country}" for country in config.covariates.holidays]
@@ -154,11 +152,12 @@ def panel_and_steps(
     the network answers, a DataError names every value that is not there and every category that the fit has not seen.
     """
     features = list(fitted.schema.features)
-    check_steps_ahead(int(starts(frame.df).sum()), horizon)
+    check_steps_ahead(len(frame.lengths), horizon)
     _check_rows(frame, features, fitted.network is not None)
     whole = whole_blocks(fitted, horizon)
     ahead = stamps_after(frame, whole, future)
-    panel = make_panel(frame, horizon=whole, features=features, ahead=calendar.stamps_of(ahead))
+    recent = fitted.settings.context_length
+    panel = make_panel(frame, horizon=whole, features=features, ahead=calendar.stamps_of(ahead), recent=recent)
     strict = strict and fitted.verdict.answer == NETWORK
     panel = with_covariates(panel, frame, fitted.schema.covariates, ahead, future, horizon=horizon, strict=strict)
     asked = ahead if whole == horizon else ahead.loc[np.arange(len(ahead)) % whole < horizon].reset_index(drop=True)
@@ -228,9 +227,8 @@ def window_table(frame: Frame, windows: Windows) -> pd.DataFrame:
     rungs = list(windows.errors)
     own = frame.names.id
     name = "unique_id" if own is None or own in ("cutoff", "origin", *rungs) else own
-    sizes = frame.df.groupby("unique_id", sort=False).size()
-    rows = (np.cumsum(sizes.to_numpy()) - sizes.to_numpy())[windows.series] + windows.cut - 1
-    columns = {name: sizes.index.to_numpy(object)[windows.series], "cutoff": frame.df["ds"].iloc[rows].array}
+    rows = (np.cumsum(frame.lengths) - frame.lengths)[windows.series] + windows.cut - 1
+    columns = {name: frame.df["unique_id"].to_numpy(object)[rows], "cutoff": frame.df["ds"].iloc[rows].array}
     table = pd.DataFrame({**columns, "origin": windows.origin, **windows.errors})
     return table if name != own or frame.names.id_dtype is None else table.astype({name: frame.names.id_dtype})
 
@@ -241,10 +239,11 @@ def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.D
     Rows on no grid are followed by the times that stand in `future`, then by usual steps.
     """
     rows = calendar.stamps_of(frame.df)
-    lengths = np.diff(np.append(np.flatnonzero(starts(frame.df)), len(frame.df)))
-    last = np.cumsum(lengths) - 1
-    clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), lengths))[last]
-    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock if frame.regular else None)
+    last = np.cumsum(frame.lengths) - 1
+    clock = None
+    if frame.regular and getattr(rows, "tz", None) is not None:  # the last stamp may stand elsewhere, where a clock is put back
+        clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), frame.lengths))[last]
+    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
     after = np.arange(len(stamps)) % (horizon + 1) > 0
     ids = frame.df["unique_id"].to_numpy()[last]
     table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]})

@@ -62,6 +62,7 @@ def tables(run: Run) -> dict[str, Any]:
     return {
         "measured": {
             "one": {side: measured(seconds, 1e3) for side, seconds in single.items()},
+            "share": {"ours": measured([100 * out / all_ for out, all_ in zip(outside["ours"], whole["ours"], strict=True)])},
             "outside": {side: measured(seconds) for side, seconds in outside.items()},
             "whole": {side: measured(seconds) for side, seconds in whole.items()},
             "short": {"ours": measured([working[1]])},

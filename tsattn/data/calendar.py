@@ -137,12 +137,16 @@ def written(stamp: Any) -> str:
 def wall(stamps: pd.Index) -> np.ndarray:
     """Wall-clock nanoseconds since 1970 of a DatetimeIndex, zone dropped: int64 [N]."""
     index = pd.DatetimeIndex(stamps)
-    return (index if index.tz is None else index.tz_localize(None)).as_unit("ns").asi8
+    return _nanoseconds(index if index.tz is None else index.tz_localize(None))
 
 
 def instants(stamps: pd.Index) -> np.ndarray:
     """Nanoseconds since 1970 in UTC (naive stamps as they are): int64 [N]."""
-    return pd.DatetimeIndex(stamps).as_unit("ns").asi8
+    return _nanoseconds(pd.DatetimeIndex(stamps))
+
+
+def _nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:
+    return (index if index.unit == "ns" else index.as_unit("ns")).asi8
 
 
 def _dates(stamps: pd.Index) -> np.ndarray:
@@ -201,8 +205,8 @@ def _first_rows(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
     """For each row the row number of the first row of its series (rows of a series are together)."""
     if codes is None or num_rows == 0:
         return np.zeros(num_rows, dtype=np.int64)
-    starts = np.r_[True, codes[1:] != codes[:-1]]
-    return np.flatnonzero(starts)[np.cumsum(starts) - 1]
+    first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    return np.repeat(first, np.diff(np.r_[first, num_rows]))
 
 
 def _most_common(values: np.ndarray) -> Any:
@@ -212,6 +216,8 @@ def _most_common(values: np.ndarray) -> Any:
 
 def _reference(values: np.ndarray, first_rows: np.ndarray) -> np.ndarray:
     """The value all rows of a series should share: its first, or the most common of all where a series disagrees."""
+    if (values == values[:1]).all():
+        return values
     reference = values[first_rows]
     wrong = values != reference
     if wrong.any():
@@ -240,20 +246,22 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
         return Positions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
     first_rows = _first_rows(codes, len(stamps))
     numbers = ordinals(stamps, step)
-    fits = numbers % step.num == _reference(numbers % step.num, first_rows)
-    if step.kind in ("day", "business", "month"):
-        clock, tz = wall(stamps), pd.DatetimeIndex(stamps).tz
-        usual = _reference(clock % DAY, first_rows)
-        if step.kind == "day" and tz is None:
-            fits &= clock % DAY == usual
-        else:
-            made = from_ordinals(numbers, step, usual, tz)
-            fits &= (wall(made) == clock) | (instants(made) == instants(stamps))
+    phase = numbers % step.num if step.num > 1 else np.zeros_like(numbers)
+    fits = phase == _reference(phase, first_rows)
+    tz = getattr(stamps, "tz", None)
+    if step.kind == "day" and tz is None:
+        clock = wall(stamps) - numbers * DAY
+        fits &= clock == _reference(clock, first_rows)
+    elif step.kind in ("day", "business", "month"):
+        clock = wall(stamps)
+        made = from_ordinals(numbers, step, _reference(clock % DAY, first_rows), tz)
+        fits &= (wall(made) == clock) | (instants(made) == instants(stamps))
     if step.anchor is not None and step.kind == "day":
         fits &= (numbers + 3) % 7 == step.anchor
     elif step.anchor is not None:
-        fits &= numbers % step.num == step.anchor
-    return Positions((numbers - numbers[first_rows]) // step.num, fits)
+        fits &= phase == step.anchor
+    index = numbers - numbers[first_rows]
+    return Positions(index // step.num if step.num > 1 else index, fits)
 
 
 def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | None = None) -> pd.Index:

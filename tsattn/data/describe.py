@@ -117,10 +117,9 @@ def report_series(
         share = blank / len(df)
         message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
         findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
-    codes = np.repeat(np.arange(len(lengths)), lengths)
     _report_codes(df["y"].to_numpy(), findings)
     _report_short(ids, lengths, findings)
-    _report_constant(df["y"].to_numpy(), codes, ids, findings)
+    _report_constant(df["y"].to_numpy(), lengths, ids, findings)
     _report_last(df["y"].to_numpy(), lengths, ids, findings)
 
 
@@ -137,7 +136,7 @@ def _named(topic: str, words: str, ids: pd.Index, chosen: np.ndarray, findings: 
 def _report_codes(y: np.ndarray, findings: list[Finding]) -> None:
     """Warn of a number that many files write for a missing value, where no other value is below 0."""
     low = y[y < 0]
-    if len(low) > 1 and (low == low[0]).all() and low[0] in CODES and (y >= 0).any():
+    if len(low) > 1 and low[0] in CODES and (low == low[0]).all() and (y >= 0).any():
         message = f"{len(low)} values are {low[0]:g}, far below all others: if they mean missing, leave them empty"
         findings.append(Finding("missing", message, "", "warning", {"code": float(low[0]), "values": len(low)}))
 
@@ -146,13 +145,11 @@ def _report_short(ids: pd.Index, lengths: np.ndarray, findings: list[Finding]) -
     _named("short", f"fewer than {SHORT} rows", ids, lengths < SHORT, findings)
 
 
-def _report_constant(y: np.ndarray, codes: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
-    low, high = np.full(len(ids), np.inf), np.full(len(ids), -np.inf)
-    known = ~np.isnan(y)
-    np.minimum.at(low, codes[known], y[known])
-    np.maximum.at(high, codes[known], y[known])
-    _named("missing", "no value at all", ids, np.isinf(low), findings)
-    several = np.bincount(codes[known], minlength=len(ids)) > 1
+def _report_constant(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
+    first = np.cumsum(lengths) - lengths
+    low, high = np.fmin.reduceat(y, first), np.fmax.reduceat(y, first)  # NaN where there is no value
+    _named("missing", "no value at all", ids, np.isnan(low), findings)
+    several = np.add.reduceat(~np.isnan(y), first, dtype=np.int64) > 1
     _named("constant", "always the same value", ids, (low == high) & several, findings)
 
 

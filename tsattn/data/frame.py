@@ -29,6 +29,7 @@ class Frame(NamedTuple):
     """
 
     df: pd.DataFrame
+    lengths: np.ndarray  # [S] int64: rows of each series
     freq: str
     season_length: int
     integer: bool  # every observed y is a whole number >= 0
@@ -83,7 +84,7 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
     if _off_grid(df, codes, where) is not None:
         binned, more = bins.resample(df, config.resample, None)
         return binned, findings + more
-    df, _ = _full_grid(df, codes, freq, where.index)
+    df, _, _ = _full_grid(df, codes, freq, where.index)
     df["y"] = _filled_onward(df, config.missing)
     binned, more = bins.resample(df, config.resample, freq)
     return binned, findings + more
@@ -105,19 +106,18 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
     if config.missing == "skip":
         freq = freq or rows.freq or calendar.usual_step(pd.Index(df["ds"]), codes)
-        gapless, num_new = _as_they_are(df, codes, freq, findings), 0
+        (gapless, codes), num_new = _as_they_are(df, codes, freq, findings), 0
+        lengths = np.bincount(codes)
     else:
         freq, index = _frequency(df, codes, freq, rows.freq, findings)
-        gapless, added = _full_grid(df, codes, freq, index, [*static, WEIGHT])
+        gapless, lengths, added = _full_grid(df, codes, freq, index, [*static, WEIGHT])
         num_new = int(added.sum())
         describe.report_gaps(gapless, added, freq, config, findings)
-    missing = gapless["y"].isna().to_numpy()
+    missing = np.isnan(gapless["y"].to_numpy())
     if config.missing in ("zero", "ffill"):
         gapless["y"] = _filled(gapless, config.missing)
-    lengths = np.diff(np.r_[np.flatnonzero(describe.starts(gapless)), len(gapless)])
     describe.report_series(gapless, ids, lengths, missing, num_new, config, findings)
-    observed = gapless["y"].to_numpy()[~np.isnan(gapless["y"].to_numpy())]
-    integer = bool(len(observed) and (observed >= 0).all() and (observed % 1 == 0).all())
+    integer = _are_counts(gapless["y"].to_numpy())
     if integer:
         findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head=quantile"))
     season, reason = calendar.season_length(freq, int(lengths.max()))
@@ -128,9 +128,15 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     )
     if rows.covariates is not None:
         report_missing(gapless, rows.covariates, findings)
-    weights = gapless.pop(WEIGHT).to_numpy()[describe.starts(gapless)] if WEIGHT in gapless else None
+    weights = gapless.pop(WEIGHT).to_numpy()[np.cumsum(lengths) - lengths] if WEIGHT in gapless else None
     regular = config.missing != "skip"
-    return Frame(gapless, freq, season, integer, rows.names, (*rows.findings, *findings), weights, regular)
+    return Frame(gapless, lengths, freq, season, integer, rows.names, (*rows.findings, *findings), weights, regular)
+
+
+def _are_counts(y: np.ndarray) -> bool:
+    """Whether every value is a whole number of 0 or more, and there is one."""
+    low = np.fmin.reduce(y)
+    return bool(low >= 0) and bool(((np.rint(y) == y) | np.isnan(y)).all())
 
 
 # ---- order and duplicates ----------------------------------------------------------------------------------------------
@@ -138,14 +144,14 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
 
 def _sorted(df: Any, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray, pd.Index]:
     """(rows with series together in order of first appearance and in time order, series number per row, ids)."""
-    codes, ids = pd.factorize(df["unique_id"])
-    if (codes < 0).any():
+    first = np.flatnonzero(describe.starts(df))
+    numbers, ids = pd.factorize(df["unique_id"].to_numpy()[first])
+    if (numbers < 0).any():
         raise DataError("a row has no id")
-    stamps = describe.stamp_values(df["ds"])
-    df = df[["unique_id", "ds", "y", *further_columns(df)]]
-    together = (np.diff(codes) >= 0).all()
-    falling = np.diff(stamps) < 0
-    if together and not falling[np.diff(codes) == 0].any():
+    codes, stamps = np.repeat(numbers, np.diff(np.r_[first, len(df)])), describe.stamp_values(df["ds"])
+    columns = ["unique_id", "ds", "y", *further_columns(df)]
+    df = df if [*df.columns] == columns else df[columns]
+    if len(ids) == len(first) and not ((stamps[1:] < stamps[:-1]) & (codes[1:] == codes[:-1])).any():
         return df.reset_index(drop=True), codes, pd.Index(ids)
     order = np.lexsort((stamps, codes))
     by_id = np.argsort(codes, kind="stable")
@@ -159,7 +165,7 @@ def _sorted(df: Any, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray,
 def _without_duplicates(df: Any, codes: np.ndarray, rule: str, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray]:
     """One row per id and time, by the rule `read.duplicates` with the last covariates; "error" names the first five."""
     stamps = describe.stamp_values(df["ds"])
-    repeats = np.r_[False, (np.diff(codes) == 0) & (np.diff(stamps) == 0)]
+    repeats = np.r_[False, (stamps[1:] == stamps[:-1]) & (codes[1:] == codes[:-1])]
     if not repeats.any():
         return df, codes
     rows = np.flatnonzero(repeats)
@@ -226,7 +232,10 @@ def _frequency(
 
 def _check_steps(index: np.ndarray, codes: np.ndarray, freq: str) -> None:
     """Refuse rows that lie on the grid of a trained model but are mostly further apart: weeks for a model of days."""
-    steps = np.diff(index)[np.diff(codes) == 0]
+    steps = np.diff(index)
+    if steps.max(initial=1) == 1:  # no series has a gap
+        return
+    steps = steps[codes[1:] == codes[:-1]]
     if len(steps) >= 3 and (steps == 1).mean() < 0.5:
         usual = int(np.bincount(steps[steps > 0]).argmax()) if (steps > 0).any() else 0
         raise DataError(f"most rows are {usual} steps of {freq} apart, but the model was trained on rows one step apart")
@@ -238,11 +247,13 @@ def _off_grid(df: pd.DataFrame, codes: np.ndarray, where: calendar.Positions) ->
         rows = np.flatnonzero(~where.fits)
         firsts = ", ".join(describe.places(df, rows))
         return f"{len(rows)} of {len(df)} rows lie off it: {firsts}"
-    last = np.r_[np.diff(codes) != 0, True]
+    last = np.r_[codes[1:] != codes[:-1], True]
     total = sum((where.index[last] + 1).tolist())  # of many far series beyond int64
+    if total <= 10 * len(df):
+        return None
     steps = np.diff(where.index)[~last[:-1]]
     single = float((steps == 1).mean()) if len(steps) else 1.0
-    if (len(df) > 5 and total > 10 * len(df) and single < 0.5) or total > 50 * len(df) + 1_000_000:
+    if (len(df) > 5 and single < 0.5) or total > 50 * len(df) + 1_000_000:
         inner = np.flatnonzero(~last[:-1])
         widest = describe.places(df, inner[[steps.argmax()]] + 1)[0]
         return f"only {len(df)} of {total} steps have a row, the widest gap being the one before {widest}"
@@ -264,16 +275,18 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
 
 def _full_grid(
     df: pd.DataFrame, codes: np.ndarray, freq: str, index: np.ndarray, constant: Collection[str] = ()
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """(each series from its first to its last stamp without a gap, which rows were added); a row is step `index` of its series.
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """(each series from its first to its last stamp without a gap, rows of each [S], which of all rows were added).
+
+    A row is step `index` of its series.
 
     Added rows have NaN, or None where a column holds text; of the `constant` columns they have the value of their series.
     """
-    starts = np.r_[True, np.diff(codes) != 0]
+    starts = np.r_[True, codes[1:] != codes[:-1]]
     lengths = index[np.r_[starts[1:], True]] + 1
     total = sum(lengths.tolist())
     if total == len(df):
-        return df.copy(), np.zeros(total, bool)
+        return df, lengths, np.zeros(total, bool)
     check_size(total, len(df), len(lengths), freq)
     first, rows = np.flatnonzero(starts), pd.Index(df["ds"])
     stamps = calendar.grid(rows[first], lengths, freq, calendar.clocks(rows, freq, codes)[first])
@@ -290,18 +303,18 @@ def _full_grid(
         full[name] = pd.Series(placed, dtype=values.dtype)
     added = np.ones(total, bool)
     added[where] = False
-    return pd.DataFrame(full), added
+    return pd.DataFrame(full), lengths, added
 
 
-def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> pd.DataFrame:
-    """The rows that hold a value, at their own times; of a series without any value its last row."""
+def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows that hold a value, at their own times, and their codes; of a series without any value its last row."""
     known = df["y"].notna().to_numpy()
     kept = known | ~np.isin(codes, codes[known]) & np.r_[np.diff(codes) != 0, True]
     left_out = int((~kept).sum())
     message = f"the {int(kept.sum())} rows with a value are taken at their own times, a usual step being {freq}"
     message += f"; {left_out} rows without a value are left out" * bool(left_out)
     findings.append(Finding("frequency", message, "read.missing=mask", details={"freq": freq, "left_out": left_out}))
-    return df.loc[kept].reset_index(drop=True)
+    return df.loc[kept].reset_index(drop=True), codes[kept]
 
 
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:

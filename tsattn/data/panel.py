@@ -77,62 +77,83 @@ def select(panel: Panel, members: np.ndarray, first: np.ndarray | None = None, l
     )
 
 
+def section(panel: Panel, first: int, last: int) -> Panel:
+    """The panel of the series `first` to `last` - 1, nothing copied."""
+    series, indptr = slice(first, last), panel.indptr[first : last + 1]
+    return panel._replace(
+        values=panel.values[indptr[0] : indptr[-1]],
+        indptr=indptr - indptr[0],
+        start=panel.start[series],
+        ids=panel.ids[series],
+        behind=panel.behind[series],
+        covariate_start=None if panel.covariate_start is None else panel.covariate_start[series],
+        weights=None if panel.weights is None else panel.weights[series],
+    )
+
+
 def right_aligned(panel: Panel, length: int) -> np.ndarray:
     """The last `length` rows of each series, [S, length, V], short series padded with NaN on the left."""
     offsets = np.arange(length) - length  # -length .. -1
     rows = panel.indptr[1:, None] + offsets
+    if (panel.lengths >= length).all():
+        return panel.values[rows]
     inside = rows >= panel.indptr[:-1, None]
     out = np.full((len(panel.ids), length, panel.values.shape[1]), np.nan, panel.values.dtype)
     out[inside] = panel.values[rows[inside]]
     return out
 
 
-def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = None) -> Panel:
+def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = None, recent: int | None = None) -> Panel:
     """The frame as a panel whose calendar holds `features` for every row and `horizon` stamps after each series' end.
 
-    `ahead`: these stamps, [S horizon], for series that lie on no grid.
+    `ahead`: these stamps, [S horizon], for series that lie on no grid. With `recent` the calendar may begin that many rows
+    before the earliest end: no more will be read.
 
     Series on one grid share the rows of the calendar; a grid of another phase (weeks from Sunday beside weeks from Monday) has
     rows of its own behind it.
     """
-    unique_id = frame.df["unique_id"].to_numpy()
-    begin = np.flatnonzero(np.r_[True, unique_id[1:] != unique_id[:-1]]) if len(unique_id) else np.zeros(0, np.int64)
-    indptr = np.append(begin, len(unique_id)).astype(np.int64)
-    stamps = calendar.stamps_of(frame.df)
+    indptr = np.append(0, np.cumsum(frame.lengths)).astype(np.int64)
+    stamps, begin = calendar.stamps_of(frame.df), indptr[:-1]
     if frame.regular:
-        start, table = _calendar(stamps[begin], np.diff(indptr) + horizon, frame.freq, features)
+        start, table = _calendar(stamps[begin], frame.lengths, horizon, frame.freq, features, recent)
     else:
         start, table = _own_calendars(stamps, indptr, ahead, horizon, frame.freq, features)
-    y = frame.df["y"].to_numpy(np.float64, copy=True)
+    y = frame.df["y"].to_numpy(np.float64)
     if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
         raise DataError(f"values beyond {LARGEST:g} leave no room for their squares: divide the values by a large number")
     with np.errstate(over="ignore"):  # an infinite one is not equal, and then all stay as they are
         single = y.astype(np.float32)
-    values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y
+    values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y.copy()
     numbers = calendar.ordinals(stamps[indptr[1:] - 1], calendar.parse(frame.freq))
     behind = (numbers.max(initial=numbers[0] if len(numbers) else 0) - numbers) // calendar.parse(frame.freq).num
     behind = behind if frame.regular else np.zeros_like(behind)  # rows at other times: no common dates
-    ids = tuple(str(name) for name in unique_id[begin])
+    ids = tuple(str(name) for name in frame.df["unique_id"].to_numpy()[begin])
     return Panel(values[:, None], indptr, start, table, frame.freq, ids, behind)
 
 
-def _calendar(first: Any, lengths: np.ndarray, freq: str, features: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Row of the calendar where each series starts [S], and the calendar [U, K]."""
+def _calendar(
+    first: Any, lengths: np.ndarray, horizon: int, freq: str, features: list[str], recent: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row of the calendar where each series starts [S], below 0 where it begins later (`recent`), and the calendar [U, K]."""
     start = np.zeros(len(lengths), np.int64)
     if not features:
         return start, np.zeros((1, 0), np.float32)
     step = calendar.parse(freq)
     numbers = calendar.ordinals(first, step)
     tables, num_rows = [], 0
-    for members in _neighbours(numbers, lengths, step.num):
+    together = [*_neighbours(numbers, lengths + horizon, step.num)]
+    for members in together:
         earliest = members[np.argmin(numbers[members])]
         offset = (numbers[members] - numbers[earliest]) // step.num
-        size = int((offset + lengths[members]).max())
-        stamps = calendar.grid(first[[earliest]], np.array([size]), freq)
-        start[members] = num_rows + offset
+        size = int((offset + lengths[members]).max()) + horizon
+        skipped = 0
+        if recent is not None and len(together) == 1:  # rows before one part may be those of another
+            skipped = max(int((offset + lengths[members]).min()) - recent, 0)
+        stamps = calendar.grid(first[[earliest]], np.array([size]), freq)[skipped:]
+        start[members] = num_rows + offset - skipped
         table = calendar.features(stamps, [name for name in features if name != ELAPSED], freq)
-        tables.append(_with_elapsed(table, np.arange(size), features))
-        num_rows += size
+        tables.append(_with_elapsed(table, np.arange(skipped, size), features))
+        num_rows += len(stamps)
     return start, np.concatenate(tables)
 
 

@@ -26,7 +26,7 @@ def check_reach(df: pd.DataFrame, codes: np.ndarray, findings: list[Finding], *,
     if len(df) == 0:
         return
     stamps = stamp_values(df["ds"])
-    starts = np.r_[True, np.diff(codes) != 0]
+    starts = np.r_[True, codes[1:] != codes[:-1]]
     _check_distances(df, stamps, starts)
     far, lost = far_rows(stamps, starts, is_int=df["ds"].dtype == "int64")
     if refuse and lost.any():
@@ -80,15 +80,17 @@ def far_rows(stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> tuple[n
     """
     first = np.flatnonzero(starts)
     lengths = np.diff(np.r_[first, len(stamps)])
-    exact = stamps.astype(np.float64)
+    end = first + lengths - 1
     trim = np.maximum((lengths - 1) // 10, 1) * (lengths >= 4)
-    second, third = (np.minimum(first + i, len(stamps) - 1) for i in (1, 2))
-    late = exact[second] - exact[first] > exact[third] - exact[second]
-    low = exact[first + np.where(lengths == 3, late, trim)]
-    high = exact[first + lengths - 1 - np.where(lengths == 3, ~late, trim)]
+    begun, then, later = (stamps[np.minimum(first + i, len(stamps) - 1)].astype(np.float64) for i in (0, 1, 2))
+    late = then - begun > later - then
+    low = stamps[first + np.where(lengths == 3, late, trim)].astype(np.float64)
+    high = stamps[end - np.where(lengths == 3, ~late, trim)].astype(np.float64)
     span = high - low
+    if (np.maximum(low - begun, stamps[end].astype(np.float64) - high) <= FAR * span).all():  # not even the outermost rows
+        return np.zeros(len(stamps), bool), np.zeros(len(stamps), bool)
     step = span / np.maximum(lengths - 1 - np.where(lengths == 3, 1, 2 * trim), 1)
-    series = np.cumsum(starts) - 1
+    series, exact = np.cumsum(starts) - 1, stamps.astype(np.float64)
     away = np.maximum(low[series] - exact, exact - high[series])
     outside = away > FAR * span[series]
     lost = outside & (away >= LOST * step[series])
@@ -97,8 +99,11 @@ def far_rows(stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> tuple[n
 
 def _check_distances(df: pd.DataFrame, stamps: np.ndarray, starts: np.ndarray) -> None:
     """Steps are counted in int64: neighbours further apart than that are refused."""
+    most = 2.0**62 if df["ds"].dtype == "int64" else 2.0**63
+    if float(stamps.max()) - float(stamps.min()) < most:
+        return
     apart = np.where(starts[1:], 0.0, np.abs(np.diff(stamps.astype(np.float64))))
-    wide = np.flatnonzero(apart >= (2.0**62 if df["ds"].dtype == "int64" else 2.0**63))
+    wide = np.flatnonzero(apart >= most)
     if len(wide):
         raise DataError(f"too far apart to count the steps between: {' and '.join(places(df, np.r_[wide[0], wide[0] + 1]))}")
 

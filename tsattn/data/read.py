@@ -247,7 +247,8 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         _check_wide(stamps, chosen.values)
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
         stamps = pd.concat([stamps] * len(values), ignore_index=True)
-    df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object), "ds": stamps, "y": np.concatenate(values)})
+    y = np.concatenate(values) if wide else values[0]
+    df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y})  # copies all three
     for name, column in further.items():
         df[name] = pd.Series(np.tile(column, len(values)), dtype=column.dtype)
     problems += settle_static(df, chosen.declared.static)

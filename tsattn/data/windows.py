@@ -149,6 +149,8 @@ def features_of(
         known = panel.covariates[(panel.covariate_start[series][:, None] + rows).clamp(0, len(panel.covariates) - 1)]
         seen = (rows >= 0)[..., None] & ((steps < 0)[:, None] | panel.known_ahead)
         parts.append(torch.where(seen, known, 0.0))
+    if len(parts) == 1:
+        return parts[0]
     return torch.cat(parts, dim=-1) if parts else None
 
 

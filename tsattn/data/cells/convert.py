@@ -68,7 +68,8 @@ def stamps(loaded: Loaded, names: list[str], config: ReadConfig, problems: list[
         problems.append(offenders(loaded, label, missing, "a row has no time (fill merged cells down)", column))
         return None
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return times.Times(column, missing, "", [], bool((calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY == 0).all()))
+        only = config.tz is not None and bool((calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY == 0).all())
+        return times.Times(column, missing, "", [], only)
     if pd.api.types.is_bool_dtype(column.dtype):
         problems.append(f"column {label!r} holds true and false, not times: set read.time=")
         return None
@@ -145,12 +146,12 @@ def _id_part(loaded: Loaded, name: str, problems: list[str]) -> np.ndarray | Non
         column = _text_of(column)
     if any(name in table.trimmed for table in loaded.tables):
         loaded.findings.append(Finding("columns", f"blanks around the ids in {name} were removed", "", "repair"))
-    empty = np.flatnonzero(pc.equal(column, "").to_numpy(zero_copy_only=False))
-    if len(empty):
-        problems.append(offenders(loaded, name, empty, "a row has no id (fill merged cells down)", column))
-        return None
     coded = pc.dictionary_encode(column)
     texts = np.array(coded.dictionary.to_pylist(), dtype=object)
+    if "" in texts:
+        empty = np.flatnonzero(pc.equal(column, "").to_numpy(zero_copy_only=False))
+        problems.append(offenders(loaded, name, empty, "a row has no id (fill merged cells down)", column))
+        return None
     _report_near_doubles(texts.tolist(), name, loaded.findings)
     return texts[coded.indices.to_numpy()]
 

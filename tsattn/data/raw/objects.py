@@ -97,9 +97,17 @@ def _is_text(kind: pa.DataType) -> bool:
 def _text_column(column: pa.ChunkedArray, name: str) -> pa.Array:
     """The cells without blanks around them; a missing one is ""."""
     try:
-        return pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), "")).combine_chunks()
+        column = pc.cast(column, pa.string())
+        column = pc.fill_null(column, "") if column.null_count else column
+        return (column if _is_tight(column) else pc.utf8_trim_whitespace(column)).combine_chunks()
     except pa.ArrowInvalid as error:  # no UTF-8, or more than 2 GB in one column
         raise DataError(f"the text of the column {name!r} cannot be read ({error})") from error
+
+
+def _is_tight(column: pa.ChunkedArray) -> bool:
+    """Whether no text holds a blank or anything else beyond printed ASCII: there is nothing around it to remove."""
+    data = [chunk.buffers()[2] for chunk in column.chunks]
+    return not any((np.frombuffer(part, np.int8) <= ord(" ")).any() for part in data if part is not None)
 
 
 def frame_columns(df: pd.DataFrame) -> Columns:
@@ -222,7 +230,8 @@ def _stamps_of(series: pd.Series) -> pd.Series:
 def _object_column(series: pd.Series, name: str) -> Column:
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind == "string":
-        return _text_column(_arrow_texts(series.mask(series.isna(), None)), name)
+        absent = series.isna()
+        return _text_column(_arrow_texts(series.mask(absent, None) if absent.any() else series), name)
     if kind == "integer" and any(abs(value) >= 2**63 for value in series.dropna()):
         kind = "string"  # read digit by digit, as from a file: an id stays what it is
     if kind == "integer":
