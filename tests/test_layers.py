@@ -9,7 +9,7 @@ import torch
 
 from tsattn.config import ATTENTIONS, POSITIONS_OF
 from tsattn.nn.attention import attention
-from tsattn.nn.layers import CrossAttention, DecoderBlock, EncoderBlock, FeedForward, SelfAttention
+from tsattn.nn.layers import CrossAttention, DecoderBlock, Dropout, EncoderBlock, FeedForward, SelfAttention
 from tsattn.nn.positional import Position, alibi, distances, rotary_angles
 
 BATCH, TOKENS = 2, 6
@@ -232,3 +232,37 @@ def test_dropout_acts_in_training_only(block, decoder, x):
         assert torch.equal(module(*given), module(*given))
         module.train()
         assert not torch.equal(module(*given), module(*given))
+
+
+# ---- dropout -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.05, 0.2, 0.5, 0.9])
+def test_dropout_zeroes_a_share_p_keeps_the_mean_and_sends_gradients_where_values_went(p):
+    x = torch.full((501, 203), 3.0, requires_grad=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        y = Dropout(p).train()(x)
+        y.sum().backward()
+        torch.manual_seed(0)
+        assert torch.equal(Dropout(p).train()(x), y)
+        assert not torch.equal(Dropout(p).train()(x), y)
+    dropped = y == 0
+    assert float(dropped.float().mean()) == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / x.numel()))
+    assert y[~dropped].tolist() == pytest.approx([3 / (1 - p)] * int((~dropped).sum()), rel=1e-4)
+    assert torch.equal(x.grad * 3, y)
+
+
+def test_values_next_to_each_other_are_dropped_independently():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        dropped = (Dropout(0.5).train()(torch.ones(400_000)) == 0).float() - 0.5
+    for lag in range(1, 9):
+        assert abs(float((dropped[lag:] * dropped[:-lag]).mean())) < 4 * 0.25 / math.sqrt(400_000)
+
+
+def test_dropout_does_nothing_in_evaluation_and_for_a_share_of_0():
+    x = torch.arange(6.0)
+    assert Dropout(0.5).eval()(x) is x or torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0).train()(x), x)
+    assert torch.equal(Dropout(0.5).train()(torch.zeros(0)), torch.zeros(0))

@@ -78,7 +78,7 @@ def masked_softmax(
     """softmax over the keys that `mask` allows, 0 for all others and for a row without any."""
     if mask is None:
         return torch.softmax(scores, dim=-1)
-    return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
+    return torch.softmax(scores.masked_fill(~mask, FAR_BELOW), dim=-1) * mask.any(-1, keepdim=True)
 
 
 def causal_mask(num_tokens: int, device: torch.device | None = None) -> Bool[Tensor, "N N"]:
