@@ -245,6 +245,27 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     if len(stamps) == 0:
         return Positions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
     first_rows = _first_rows(codes, len(stamps))
+    if _are_even(stamps, step, first_rows):
+        first = np.flatnonzero(first_rows == np.arange(len(stamps)))
+        lengths = np.diff(np.r_[first, len(stamps)])
+        start = _positions(stamps[first], step, np.arange(len(first)))
+        return Positions(np.arange(len(stamps)) - first_rows, np.repeat(start.fits, lengths))
+    return _positions(stamps, step, first_rows)
+
+
+def _are_even(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> bool:
+    """Whether each row is one step of equal size after the row before it in its series."""
+    if step.kind == "int":
+        values, size = np.asarray(stamps, dtype=np.int64), step.num
+    elif step.kind == "tick" or (step.kind == "day" and getattr(stamps, "tz", None) is None):
+        values, size = instants(stamps), step.num * (1 if step.kind == "tick" else DAY)
+    else:
+        return False
+    return bool(((values[1:] - values[:-1] == size) | (first_rows[1:] != first_rows[:-1])).all())
+
+
+def _positions(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> Positions:
+    """The same for any rows, whose series begin at `first_rows` [N]."""
     numbers = ordinals(stamps, step)
     phase = numbers % step.num if step.num > 1 else np.zeros_like(numbers)
     fits = phase == _reference(phase, first_rows)

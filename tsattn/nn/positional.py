@@ -63,7 +63,8 @@ def rotate(
     """Turn the pair (x_i, x_{i + K/2}) by the angle p omega_i: q_m . k_n depends on m - n only (RoPE, Su et al. 2021)."""
     cos, sin = (part.to(x.dtype) for part in angles)
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    turned = torch.cat([second, first], dim=-1)
+    return torch.addcmul(x * torch.cat([cos, cos], dim=-1), turned, torch.cat([-sin, sin], dim=-1))
 
 
 def distances(num_tokens: int, device: torch.device | None = None) -> Int[Tensor, " T"]:

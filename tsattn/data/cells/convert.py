@@ -195,6 +195,8 @@ def _same(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFKC", without_unseen(text))
     text = " ".join(text.casefold().split())
+    if not text[:1].isdigit():
+        return text
     number = re.fullmatch(r"\d{1,20}(\.\d{1,5})?(e\+?\d)?", text)
     if number is None:
         return text

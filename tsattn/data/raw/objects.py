@@ -107,7 +107,7 @@ def _text_column(column: pa.ChunkedArray, name: str) -> pa.Array:
 def _is_tight(column: pa.ChunkedArray) -> bool:
     """Whether no text holds a blank or anything else beyond printed ASCII: there is nothing around it to remove."""
     data = [chunk.buffers()[2] for chunk in column.chunks]
-    return not any((np.frombuffer(part, np.int8) <= ord(" ")).any() for part in data if part is not None)
+    return all(np.frombuffer(part, np.int8).min(initial=127) > ord(" ") for part in data if part is not None)
 
 
 def frame_columns(df: pd.DataFrame) -> Columns:
