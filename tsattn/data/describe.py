@@ -36,20 +36,21 @@ def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
 
 
 def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, index: np.ndarray, findings: list[Finding]) -> None:
-    steps = np.diff(index)[np.diff(codes) == 0]
-    if len(steps) == 0:
+    inner = codes[1:] == codes[:-1]
+    num, num_single = int(inner.sum()), int((inner & (index[1:] - index[:-1] == 1)).sum())
+    if num == 0:
         message = f"each series has one row only, so its frequency is unknown; {freq} was assumed"
         findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
         return
-    if len(steps) == 1 and len(df) == 2:
+    if num == 1 and len(df) == 2:
         message = f"two rows show a single step, so the frequency {freq} is a guess"
         findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))
         return
-    share = float((steps == 1).mean())
+    share = num_single / num
     details = {"freq": freq, "share": round(share, 4)}
-    usual = "all steps" if share == 1 else f"{int((steps == 1).sum())} of {len(steps)} steps"
+    usual = "all steps" if share == 1 else f"{num_single} of {num} steps"
     findings.append(Finding("frequency", f"the frequency is {freq} ({usual})", _longer(freq), details=details))
-    other = _other_frequencies(index, codes, df)
+    other = _other_frequencies(index, codes, df) if share < 1 else []
     if other:
         message = f"{len(other)} series have other usual steps than {freq}, e.g. {', '.join(other[:5])}"
         findings.append(Finding("frequency", message, _longer(freq), "warning", {"ids": other[:5]}))
@@ -69,7 +70,7 @@ def _longer(freq: str) -> str:
 
 def _other_frequencies(index: np.ndarray, codes: np.ndarray, df: pd.DataFrame) -> list[str]:
     """Ids of the series in which hardly any step is a single one."""
-    inner = np.diff(codes) == 0
+    inner = codes[1:] == codes[:-1]
     series = codes[1:][inner]
     num = np.bincount(series, minlength=codes.max() + 1)
     single = np.bincount(series, weights=np.diff(index)[inner] == 1, minlength=codes.max() + 1)

@@ -148,14 +148,14 @@ def _sorted(df: Any, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray,
     numbers, ids = pd.factorize(df["unique_id"].to_numpy()[first])
     if (numbers < 0).any():
         raise DataError("a row has no id")
-    codes, stamps = np.repeat(numbers, np.diff(np.r_[first, len(df)])), describe.stamp_values(df["ds"])
+    codes, stamps = np.repeat(numbers.astype(np.int32), np.diff(np.r_[first, len(df)])), describe.stamp_values(df["ds"])
     columns = ["unique_id", "ds", "y", *further_columns(df)]
     df = df if [*df.columns] == columns else df[columns]
     if len(ids) == len(first) and not ((stamps[1:] < stamps[:-1]) & (codes[1:] == codes[:-1])).any():
         return df.reset_index(drop=True), codes, pd.Index(ids)
-    order = np.lexsort((stamps, codes))
     by_id = np.argsort(codes, kind="stable")
     wrong = int(((np.diff(stamps[by_id]) < 0) & (np.diff(codes[by_id]) == 0)).sum())
+    order = np.lexsort((stamps, codes)) if wrong else by_id
     if wrong:
         message = f"rows were not in time order ({wrong} steps back) and have been sorted"
         findings.append(Finding("order", message, "", "repair", {"steps_back": wrong}))
@@ -264,7 +264,7 @@ def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
     """A calendar period that holds a few of the usual steps."""
     if ds.dtype == "int64":
         return None
-    steps = np.diff(describe.stamp_values(ds))[np.diff(codes) == 0]
+    steps = np.diff(describe.stamp_values(ds))[codes[1:] == codes[:-1]]
     typical = float(np.median(steps)) if len(steps) else DAY
     sizes = {"h": DAY / 24, "D": DAY, "W-MON": 7 * DAY, "MS": 31 * DAY}
     return next((name for name, size in sizes.items() if 2 * typical <= size), "YS")
@@ -309,7 +309,7 @@ def _full_grid(
 def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[Finding]) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows that hold a value, at their own times, and their codes; of a series without any value its last row."""
     known = df["y"].notna().to_numpy()
-    kept = known | ~np.isin(codes, codes[known]) & np.r_[np.diff(codes) != 0, True]
+    kept = known | ~np.isin(codes, codes[known]) & np.r_[codes[1:] != codes[:-1], True]
     left_out = int((~kept).sum())
     message = f"the {int(kept.sum())} rows with a value are taken at their own times, a usual step being {freq}"
     message += f"; {left_out} rows without a value are left out" * bool(left_out)

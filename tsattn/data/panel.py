@@ -15,6 +15,7 @@ from tsattn.data.findings import DataError
 
 LARGEST = 1e150
 APART = 1000
+PART = 2**20  # rows that are compared at a time
 ELAPSED = "elapsed"  # a feature that counts the steps; the only one that is not in [-1, 1]
 
 if TYPE_CHECKING:
@@ -119,11 +120,13 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = 
     else:
         start, table = _own_calendars(stamps, indptr, ahead, horizon, frame.freq, features)
     y = frame.df["y"].to_numpy(np.float64)
-    if np.nanmax(np.abs(y), initial=0.0) > LARGEST:
+    if max(np.fmax.reduce(y, initial=0.0), -np.fmin.reduce(y, initial=0.0)) > LARGEST:
         raise DataError(f"values beyond {LARGEST:g} leave no room for their squares: divide the values by a large number")
     with np.errstate(over="ignore"):  # an infinite one is not equal, and then all stay as they are
-        single = y.astype(np.float32)
-    values = single if np.array_equal(single.astype(np.float64), y, equal_nan=True) else y.copy()
+        values = y.astype(np.float32)
+    parts = (slice(i, i + PART) for i in range(0, len(y), PART))
+    if not all(np.array_equal(values[part].astype(np.float64), y[part], equal_nan=True) for part in parts):
+        values = y.copy()
     numbers = calendar.ordinals(stamps[indptr[1:] - 1], calendar.parse(frame.freq))
     behind = (numbers.max(initial=numbers[0] if len(numbers) else 0) - numbers) // calendar.parse(frame.freq).num
     behind = behind if frame.regular else np.zeros_like(behind)  # rows at other times: no common dates
