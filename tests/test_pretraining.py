@@ -194,6 +194,19 @@ def test_a_loss_that_is_no_number_ends_it_and_the_state_stays(tmp_path, short, m
     assert not (tmp_path / pretraining.WEIGHTS).exists()
 
 
+def test_a_share_of_the_first_weights_is_left_in_those_that_were_trained_on(tmp_path, short):
+    from tsattn import zero_shot
+
+    config = replace(SMALL, model=PretrainConfig().model, start="shipped", minutes=0.03, output=str(tmp_path), blend=0.25)
+    assert pretrain(config, lambda _: None) == tmp_path
+    found, state = weights_in(tmp_path / pretraining.WEIGHTS), weights_in(tmp_path / pretraining.STATE)
+    for name, first in zero_shot.pretrained().network.named_parameters():
+        trained = state[f"weights.{name}"] + state[f"average.{name}"].float()
+        expected = 0.25 * first.detach() + 0.75 * trained
+        torch.testing.assert_close(found[name].float(), expected, rtol=2e-3, atol=2e-5)
+    assert json.loads((tmp_path / "manifest.json").read_text())["config"]["blend"] == 0.25
+
+
 def test_weights_that_are_no_numbers_are_neither_shipped_nor_saved(tmp_path, short, monkeypatch):
     sliced = replace(SMALL, minutes=0.2, slice_minutes=0.1, output=str(tmp_path))
     assert pretrain(sliced, str) is None

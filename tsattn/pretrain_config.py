@@ -89,6 +89,7 @@ class PretrainConfig:
     decay: float = 0.35  # share of the minutes in which it falls to 0, at the end
     gradient_clip: float = 1.0
     average: float = 0.995  # of the weights in the last part of the decay: w' = average w' + (1 - average) w
+    blend: float = 0.5  # where start=shipped: share of the first weights in the finished ones (Wortsman et al. 2022)
 
     def __post_init__(self) -> None:
         check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
@@ -101,5 +102,7 @@ class PretrainConfig:
             check_least(name, getattr(self, name), 1)
         if self.slice_minutes is not None and not self.slice_minutes > 0:
             raise ValueError(f"slice_minutes={self.slice_minutes} must be positive")
+        if not 0 <= self.blend < 1:
+            raise ValueError(f"blend={self.blend} must be 0 or more, and less than 1")
         if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
             raise ValueError(f"warmup={self.warmup} and decay={self.decay} are shares of the minutes: 1 in all at most")

@@ -162,7 +162,7 @@ def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path
     if config.accelerator == "gpu" and device.type == "cpu":
         raise ValueError("accelerator=gpu: this machine shows no CUDA device to torch; use accelerator=cpu")
     network = network_of(config).to(device).train()
-    average = {name: p.detach().clone() for name, p in network.named_parameters()}
+    average, first = ({name: p.detach().clone() for name, p in network.named_parameters()} for _ in range(2))
     run = Run(config, network, optimizers_of(network, config), average, folder, device)
     progress = load_state(run)
     say(f"{sum(p.numel() for p in network.parameters()):,} parameters, from step {progress.step} on, {device.type}")
@@ -177,7 +177,7 @@ def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path
     save_state(run, progress)
     if progress.seconds < 60 * config.minutes:
         return None
-    ship(run, progress, folder)
+    ship(run, progress, folder, first)
     say(f"{progress.step} steps, {progress.windows:,} windows, {progress.seconds:.0f} s: {folder / WEIGHTS}")
     return folder
 
@@ -250,9 +250,15 @@ def held_out_loss(network: nn.Module, config: PretrainConfig, bank: Bank) -> dic
     return losses
 
 
-def ship(run: Run, progress: Progress, folder: Path) -> None:
-    """Write the weights and what they were made of: these two files are what `tsattn.zero_shot` reads."""
-    content, config = half_precision(run.average), run.config
+def ship(run: Run, progress: Progress, folder: Path, first: dict[str, Tensor]) -> None:
+    """Write the weights and what they were made of: these two files are what `tsattn.zero_shot` reads.
+
+    Of weights that were trained on, a share `blend` is left as it was at `first`: the mean of two trainings of one network
+    forgets less of what the earlier one had learned.
+    """
+    config = run.config
+    blend = config.blend if config.start == "shipped" else 0.0
+    content = half_precision({name: tensor.lerp(first[name], blend) for name, tensor in run.average.items()})
     facts = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "config": asdict(config),
