@@ -54,6 +54,8 @@ def tables(run: Run) -> dict[str, Any]:
         if run.peers is not None:
             workers["peer"] = stack.enter_context(peer(run, "neuralforecast_speed", "predict_table", **settings))
         turns = [{side: worker.turn() for side, worker in workers.items()} for _ in range(run.size(3, 1))]
+    with ours(run, "forecasting", "predict_table", usual=True, **settings) as worker:
+        usual = [worker.turn() for _ in range(run.size(3, 1))]
     short = {str(num): asked(run, "forecasting", "memory", series=num) for num in run.size([1000, 100_000], [10, 100])}
     few, all_of_them = short.values()
     outside = {side: [turn[side]["seconds"] - turn[side]["forward"] for turn in turns] for side in workers}
@@ -62,12 +64,12 @@ def tables(run: Run) -> dict[str, Any]:
     return {
         "measured": {
             "one": {side: measured(seconds, 1e3) for side, seconds in single.items()},
-            "share": {"ours": measured([100 * out / all_ for out, all_ in zip(outside["ours"], whole["ours"], strict=True)])},
+            "share": {"ours": measured([100 - 100 * turn["forward"] / turn["seconds"] for turn in usual])},
             "outside": {side: measured(seconds) for side, seconds in outside.items()},
             "whole": {side: measured(seconds) for side, seconds in whole.items()},
             "short": {"ours": measured([working[1]])},
         },
-        "details": {"turns": turns, "short": short},
+        "details": {"turns": turns, "usual": usual, "short": short},
     }
 
 
@@ -149,6 +151,15 @@ def small_model() -> Any:
     return PatchConfig(patch_length=8, d_model=32, num_layers=2, num_heads=2, d_ff=64, head="point")
 
 
+def usual_model(num_rows: int) -> Any:
+    """What `model=auto` makes of so many rows of daily series."""
+    from tsattn.config import FitConfig
+    from tsattn.sizing import complete_model
+
+    sizes = {"context_length": TABLE["context"], "horizon": TABLE["horizon"], "season_length": 7}
+    return complete_model(FitConfig().model, num_rows=num_rows, **sizes)[0]
+
+
 def predict_table(settings: dict[str, Any], turn: Turn) -> None:
     """`predict(frame)` of many series; in each turn all of it and what the forward passes took."""
     import time
@@ -157,7 +168,8 @@ def predict_table(settings: dict[str, Any], turn: Turn) -> None:
 
     table = pd.read_parquet(settings["table"])
     few = table[table["unique_id"] < "series_000010"]
-    forecaster = answering(few, small_model(), context_length=settings["context"], horizon=settings["horizon"])
+    model = usual_model(len(table)) if settings.get("usual") else small_model()
+    forecaster = answering(few, model, context_length=settings["context"], horizon=settings["horizon"])
     network, inside = forecaster.fitted_.network, [0.0, 0.0]
     network.register_forward_pre_hook(lambda *_: inside.__setitem__(0, time.perf_counter()))
     network.register_forward_hook(lambda *_: inside.__setitem__(1, inside[1] + time.perf_counter() - inside[0]))

@@ -35,9 +35,9 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     ),
     "tables": (
         Target("one", "`predict(frame)` of one series of 14,400 rows", "ms", "neuralforecast", most=0.5),
-        Target("share", "10,000 series, frame to frame: part of the time outside the forward pass", "%", most=50.0),
-        Target("outside", "the same in seconds", "s", "neuralforecast"),
-        Target("whole", "10,000 series, frame to frame, all of it", "s", "neuralforecast"),
+        Target("share", "10,000 series, frame to frame, sizes of `model=auto`: time outside the forward pass", "%", most=50.0),
+        Target("outside", "10,000 series, frame to frame, width 32, outside the forward pass", "s", "neuralforecast"),
+        Target("whole", "10,000 series, frame to frame, width 32, all of it", "s", "neuralforecast"),
         Target("short", "memory while 100,000 series of 60 are forecast, over the frame", "times", most=4.0),
     ),
     "data_path": (

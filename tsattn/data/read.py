@@ -268,8 +268,9 @@ def _numbers(
     names = [*chosen.values, *declared.maybe_numbers(loaded.columns)]
     try:
         marks = convert.notation(loaded, names, config)
-        if marks.decimal == "." and not marks.thousands and config.decimal is None and _maybe_points_part(loaded):
-            texts = {name: column for name in names if isinstance(column := loaded.columns[name], pa.Array)}
+        texts = {name: column for name in names if isinstance(column := loaded.columns[name], pa.Array)}
+        plain = marks.decimal == "." and not marks.thousands and config.decimal is None
+        if texts and plain and _maybe_points_part(loaded):
             numbers.refuse_points(texts, loaded.files[0][0] if loaded.files else "the table")
     except DataError as error:
         problems.append(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Times(NamedTuple):
 
 def looks_like_time(column: pa.Array, sample: int = 200) -> bool:
     """Whether the first cells of a text column are dates written with letters or signs (plain numbers do not count)."""
-    cells = _given(column, sample)
-    return len(cells) > 0 and sum(map(forms.is_date, cells)) > 0.8 * len(cells)
+    cells = Counter(_given(column, sample))  # ids repeat
+    return cells.total() > 0 and sum(num for cell, num in cells.items() if forms.is_date(cell)) > 0.8 * cells.total()
 
 
 def looks_like_clock(column: pa.Array, sample: int = 200) -> bool:
