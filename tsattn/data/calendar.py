@@ -136,13 +136,17 @@ def written(stamp: Any) -> str:
 
 def wall(stamps: pd.Index) -> np.ndarray:
     """Wall-clock nanoseconds since 1970 of a DatetimeIndex, zone dropped: int64 [N]."""
-    index = pd.DatetimeIndex(stamps)
+    index = _as_dates(stamps)
     return _nanoseconds(index if index.tz is None else index.tz_localize(None))
 
 
 def instants(stamps: pd.Index) -> np.ndarray:
     """Nanoseconds since 1970 in UTC (naive stamps as they are): int64 [N]."""
-    return _nanoseconds(pd.DatetimeIndex(stamps))
+    return _nanoseconds(_as_dates(stamps))
+
+
+def _as_dates(stamps: pd.Index) -> pd.DatetimeIndex:
+    return stamps if isinstance(stamps, pd.DatetimeIndex) else pd.DatetimeIndex(stamps)
 
 
 def _nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:

@@ -190,6 +190,8 @@ def _shown(value: Any) -> str:
 
 def report_missing(df: pd.DataFrame, covariates: CovariatesConfig, findings: list[Finding]) -> None:
     """One finding per role for the values that are missing on the grid."""
+    if not declared_names(covariates):
+        return
     ids = df["unique_id"].to_numpy()
     first = np.r_[True, ids[1:] != ids[:-1]]
     for role in ("past", "known", "static"):

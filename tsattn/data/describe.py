@@ -22,7 +22,10 @@ def starts(df: pd.DataFrame) -> np.ndarray:
 
 
 def stamp_values(ds: Any) -> np.ndarray:
-    return ds.to_numpy(dtype=np.int64) if ds.dtype == "int64" else calendar.instants(pd.DatetimeIndex(ds))
+    """Whole numbers that order the times of a column as it is: nanoseconds since 1970 in UTC, int64 [N]."""
+    if ds.dtype == "int64":
+        return ds.to_numpy()
+    return ds.to_numpy().view(np.int64) if ds.dtype == "datetime64[ns]" else calendar.instants(pd.DatetimeIndex(ds))
 
 
 def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
