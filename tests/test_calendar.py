@@ -336,3 +336,17 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "holidays", None)
     with pytest.raises(ValueError, match=r"pip install 'tsattn\[holidays\]'"):
         holidays_of(pd.date_range("2024-01-01", periods=3))
+
+
+def test_where_there_are_no_stamps_the_step_is_a_day_or_1():
+    assert calendar.infer_freq(pd.DatetimeIndex([])) == "D"
+    assert calendar.infer_freq(pd.Index([], dtype="int64")) == "1"
+
+
+@pytest.mark.parametrize("late", [0, 1], ids=["even", "with a gap"])
+def test_places_of_series_of_other_starts_are_counted_from_their_own_first_row(late):
+    first, second = pd.date_range("2024-01-01", periods=4, freq="7D"), pd.date_range("2024-01-03", periods=3, freq="7D")
+    second = second[:2].append(second[2:] + late * pd.Timedelta(days=7))
+    found = calendar.positions(first.append(second).as_unit("ns"), "W-MON", np.array([0, 0, 0, 0, 1, 1, 1]))
+    assert found.index.tolist() == [0, 1, 2, 3, 0, 1, 2 + late]
+    assert found.fits.tolist() == [True] * 4 + [False] * 3

@@ -28,16 +28,16 @@ def beside_neuralforecast(run: Run, shape: str, *, batch_size: int, steps: int) 
     Each side runs one training of 10 steps that are not counted and `steps` that are, in five turns; clipping 1.0, no
     validation.
     """
-    settings = {"shape": shape, "data": run.data and str(run.data)}
-    settings |= {"warm": run.size(WARM, 1), "steps": run.size(steps // TURNS, 1), "turns": run.size(TURNS, 1)}
+    settings = {"shape": shape, "warm": run.size(WARM, 1), "steps": run.size(steps // TURNS, 1), "turns": run.size(TURNS, 1)}
+    asked = {**settings, "data": run.data and str(run.data)}
     rates: dict[str, dict[str, Any]] = {}
     facts: dict[str, Any] = {}
     precisions = run.size(PRECISIONS, PRECISIONS[:1])
     for precision in precisions:
         with ExitStack() as stack:
-            workers = {"ours": stack.enter_context(ours(run, "training", "train", precision=precision, **settings))}
+            workers = {"ours": stack.enter_context(ours(run, "training", "train", precision=precision, **asked))}
             if run.peers is not None:
-                theirs = peer(run, "neuralforecast_speed", "train", precision=precision, **settings)
+                theirs = peer(run, "neuralforecast_speed", "train", precision=precision, **asked)
                 workers["peer"] = stack.enter_context(theirs)
             seconds = alternate(workers, settings["turns"])
             facts |= {side: worker.facts for side, worker in workers.items()}

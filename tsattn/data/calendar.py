@@ -352,7 +352,7 @@ def infer_freq(stamps: pd.Index, codes: np.ndarray | None = None) -> str:
     """
     is_int = pd.api.types.is_integer_dtype(stamps.dtype)
     values = np.asarray(stamps, dtype=np.int64) if is_int else wall(stamps)
-    inner = np.ones(len(values) - 1, dtype=bool) if codes is None else codes[1:] == codes[:-1]
+    inner = np.ones(max(len(values) - 1, 0), dtype=bool) if codes is None else codes[1:] == codes[:-1]
     if not inner.any():
         return "1" if is_int else "D"
     steps = values[1:] - values[:-1]
