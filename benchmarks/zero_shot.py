@@ -5,8 +5,9 @@
 One window per series: the last `horizon` rows of each series of every panel of DATA/panels.json, as the rows come. MASE is
 scaled by the seasonal naive error of the rows before; a series without one (a constant) is dropped for all and counted. The
 score of a panel is the mean MASE over that of the seasonal naive forecast. FOLDER holds AutoETS and Theta on the same windows
-(`benchmarks/peers/classical.py DATA FOLDER panel:last ...`). Also scored: samples of 300 series, the next value after five,
-coverage. Written: `results/zero_shot.json` and the table in `benchmarks/README.md`.
+(`benchmarks/peers/classical.py DATA FOLDER panel:last ...`); for panels that are not there they stay as the last run had them, as
+they do not depend on the network. Also scored: samples of 300 series, the next value after five, coverage. Written:
+`results/zero_shot.json` and the table in `benchmarks/README.md`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "zero_shot.json"
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SIX = ("m3_monthly", "m3_quarterly", "m3_yearly", "tourism_monthly", "tourism_quarterly", "car_parts")
+CLASSICAL = ("AutoETS", "Theta")
 SAMPLE = 300
 SHORT, SHARE = 100, 0.3
 
@@ -155,8 +157,8 @@ def with_smoothing(series: Series) -> np.ndarray:
 WAYS: dict[str, Way] = {"network": network_alone, "aids": with_aids, "smoothing": with_smoothing}
 
 
-def answer(data: Path, name: str, classical: Path | None) -> dict[str, Any]:
-    """Everything about one panel."""
+def answer(data: Path, name: str, classical: Path | None, before: dict[str, Any]) -> dict[str, Any]:
+    """Everything about one panel; `before` is what the last run found, of which AutoETS and Theta are kept where not given."""
     series = load(data, name)
     errors = {"seasonal_naive": mase(series, naive_of(series))}
     found: dict[str, Any] = {"season_length": series.season_length, "horizon": series.horizon, "seconds": {}, "coverage": {}}
@@ -170,13 +172,14 @@ def answer(data: Path, name: str, classical: Path | None) -> dict[str, Any]:
         found["wql"][way] = weighted_quantile_loss(series, quantiles)
     if classical is not None and (path := classical / f"{name}_classical.parquet").exists():
         table = pd.read_parquet(path).set_index("unique_id")
-        for method in ("AutoETS", "Theta"):
+        for method in CLASSICAL:
             errors[method] = mase(series, np.stack([table.loc[[key], method].to_numpy() for key in series.ids]))
     scored = np.isfinite(errors["seasonal_naive"])
     chosen = sample(len(series.ids))
     few = chosen[scored[chosen]]
-    found["mase"] = {way: float(error[scored].mean()) for way, error in errors.items()}
-    found["mase_of_300"] = {way: float(error[few].mean()) for way, error in errors.items()}
+    for key, members in (("mase", scored), ("mase_of_300", few)):
+        kept = {method: before[key][method] for method in CLASSICAL if method in before.get(key, {})}
+        found[key] = {**kept, **{way: float(error[members].mean()) for way, error in errors.items()}}
     return found | {"series": len(series.ids), "dropped": int((~scored).sum()), "five": five_points(series)}
 
 
@@ -217,7 +220,7 @@ def ratio(found: dict[str, Any], way: str, key: str = "mase") -> float:
 def summary(panels: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What is said of all panels together."""
     every = {}
-    for way in (*WAYS, "AutoETS", "Theta"):
+    for way in (*WAYS, *CLASSICAL):
         six = [ratio(panels[name], way) for name in SIX if name in panels and way in panels[name]["mase"]]
         others = [p for name, p in panels.items() if name not in SIX and not name.startswith(("m3", "m4", "tourism"))]
         counts = [ratio(p, way) for p in others if {"AutoETS", way} <= {*p["mase"]}]
@@ -234,7 +237,7 @@ def summary(panels: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def write_table(result: dict[str, Any]) -> None:
     """The table of the README between its markers."""
-    ways = ("seasonal_naive", *WAYS, "AutoETS", "Theta")
+    ways = ("seasonal_naive", *WAYS, *CLASSICAL)
     lines = ["| panel (series, dropped) | " + " | ".join(ways) + " | 80 % coverage | WQL | of 300: aids (naive) |"]
     lines.append("|---" * (len(ways) + 4) + "|")
     for name, found in result["panels"].items():
@@ -271,9 +274,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=None)
     arguments = parser.parse_args()
     names = list(json.loads((arguments.data / "panels.json").read_text())["panels"])
+    before = json.loads(RESULT.read_text())["panels"] if RESULT.exists() else {}
     began, panels = time.perf_counter(), {}
     for name in arguments.only or names:
-        panels[name] = answer(arguments.data, name, arguments.classical)
+        panels[name] = answer(arguments.data, name, arguments.classical, before.get(name, {}))
         shown = " ".join(f"{way} {value:.3f}" for way, value in panels[name]["mase"].items())
         print(f"{name}: {shown}; coverage {panels[name]['coverage']['aids']:.2f}", flush=True)
     result = {"panels": panels, "summary": summary(panels), "weights": zero_shot.pretrained().sha256}
