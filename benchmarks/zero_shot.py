@@ -5,7 +5,7 @@
 One window per series: the last `horizon` rows of each series of every panel of DATA/panels.json, as the rows come. MASE is
 scaled by the seasonal naive error of the rows before; a series without one (a constant) is dropped for all and counted. The
 score of a panel is the mean MASE over that of the seasonal naive forecast. FOLDER holds AutoETS and Theta on the same windows
-(`benchmarks/peers/classical.py DATA FOLDER panel:last ...`); for panels that are not there they stay as the last run had them, as
+(`benchmarks/peers/classical.py DATA FOLDER panel:last ...`); for panels that are not there they stay as the last run had them:
 they do not depend on the network. Also scored: samples of 300 series, the next value after five, coverage. Written:
 `results/zero_shot.json` and the table in `benchmarks/README.md`.
 """
