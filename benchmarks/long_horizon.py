@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 import tsattn
 from tsattn.config import MODEL_CONFIGS, ModelConfig, TrainerConfig
-from tsattn.data import calendar
+from tsattn.data import cycles
 from tsattn.data.panel import Panel
 from tsattn.data.windows import Batch, PanelTensors, gather, panel_tensors, windows_between
 from tsattn.fitted import Settings, build_network
@@ -225,8 +225,8 @@ def read_table(data: Path, name: str, *, features: bool, earlier: bool = False) 
     stamps = pd.DatetimeIndex(pd.to_datetime(frame.pop("date")))
     known = None
     if features:
-        names = [f for f in calendar.feature_names(DATASETS[name].freq, 365) if f.startswith(("time_of_day", "day_of_week"))]
-        known = calendar.features(stamps, names)
+        names = [f for f in cycles.feature_names(DATASETS[name].freq, 365) if f.startswith(("time_of_day", "day_of_week"))]
+        known = cycles.features(stamps, names)
     parts = split(name, len(frame))
     if earlier:
         return make_table(name, frame.to_numpy(), (parts[0] * 2 // 3, *parts[:2]), features=known, scaled_by=parts[0])

@@ -40,7 +40,7 @@ READERS = (
     "reach",
     "bins",
 )
-PANDAS = {f"tsattn.data.{name}" for name in (*READERS, "frame", "calendar", "describe")} | {
+PANDAS = {f"tsattn.data.{name}" for name in (*READERS, "frame", "calendar", "frequency", "cycles", "describe")} | {
     f"tsattn.{name}" for name in ("forecaster", "tables", "covariates", "evaluation", "plot")
 }
 

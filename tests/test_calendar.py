@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsattn.data import calendar
+from tsattn.data import calendar, cycles, frequency
 
 WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 FIRST = {
@@ -48,7 +48,7 @@ FIRST = {
 def test_every_frequency_is_found_again_from_its_stamps_and_continues_them(freq):
     stamps = calendar.stamps_from(FIRST[freq], 30, freq)
     assert calendar.canonical(freq) == freq
-    assert calendar.infer_freq(stamps) == freq
+    assert frequency.infer_freq(stamps) == freq
     assert calendar.positions(stamps, freq).index.tolist() == list(range(30))
     longer = calendar.stamps_from(FIRST[freq], 33, freq)
     assert calendar.future_stamps(stamps[-1], 3, freq).tolist() == longer[30:].tolist()
@@ -63,7 +63,7 @@ def test_stamps_equal_those_of_pandas_where_pandas_knows_the_frequency(freq):
 @pytest.mark.parametrize("step", ["1", "10"])
 def test_integer_time_continues_by_its_step(step):
     assert calendar.future_stamps(30, 3, step).tolist() == [30 + int(step) * i for i in (1, 2, 3)]
-    assert calendar.infer_freq(calendar.stamps_from(5, 6, step)) == step
+    assert frequency.infer_freq(calendar.stamps_from(5, 6, step)) == step
 
 
 def test_monthly_on_the_30th_takes_the_last_day_of_february():
@@ -91,10 +91,10 @@ def test_leap_years_do_not_shift_yearly_and_daily_stamps():
 def test_half_hours_and_days_cross_clock_changes(zone, start, hours):
     first = pd.Timestamp(start, tz=zone)
     half_hours = calendar.stamps_from(first, 200, "30min")
-    assert calendar.infer_freq(half_hours) == "30min"
+    assert frequency.infer_freq(half_hours) == "30min"
     assert set(np.diff(half_hours.tz_convert("UTC").asi8)) == {1_800_000_000_000}
     days = calendar.stamps_from(first, 10, "D")
-    assert calendar.infer_freq(days) == "D"
+    assert frequency.infer_freq(days) == "D"
     assert calendar.positions(days, "D").fits.all()
     assert [f"{day:%m-%d}" for day in days] == [f"{day:%m-%d}" for day in pd.date_range(start, periods=10)]
     lengths = np.diff(days.tz_convert("UTC").asi8) / 3.6e12
@@ -103,27 +103,27 @@ def test_half_hours_and_days_cross_clock_changes(zone, start, hours):
 
 def test_the_majority_of_steps_decides_and_others_are_marked():
     stamps = pd.DatetimeIndex(["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-23", "2024-01-29", "2024-02-05"])
-    assert calendar.infer_freq(stamps) == "W-MON"
+    assert frequency.infer_freq(stamps) == "W-MON"
     assert calendar.positions(stamps, "W-MON").fits.tolist() == [True, True, True, False, True, True]
 
 
 def test_series_on_their_own_weekdays_share_seven_days():
     stamps = pd.date_range("2024-01-01", periods=5, freq="W-MON").append(pd.date_range("2024-01-03", periods=5, freq="W-WED"))
     codes = np.repeat([0, 1], 5)
-    assert calendar.infer_freq(stamps, codes) == "7D"
+    assert frequency.infer_freq(stamps, codes) == "7D"
     assert calendar.positions(stamps, "7D", codes).index.tolist() == [0, 1, 2, 3, 4] * 2
 
 
 def test_business_days_need_a_weekend_that_was_passed_over():
-    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=5)) == "D"
-    assert calendar.infer_freq(pd.bdate_range("2024-01-01", periods=12)) == "B"
+    assert frequency.infer_freq(pd.date_range("2024-01-01", periods=5)) == "D"
+    assert frequency.infer_freq(pd.bdate_range("2024-01-01", periods=12)) == "B"
     gap = pd.bdate_range("2024-01-01", periods=12).delete(7)
-    assert calendar.infer_freq(gap) == "B"
+    assert frequency.infer_freq(gap) == "B"
 
 
 def test_ninety_day_steps_are_days_and_not_quarters():
-    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=12, freq="90D")) == "90D"
-    assert calendar.infer_freq(pd.date_range("2024-01-01", periods=12, freq="28D")) == "4W-MON"
+    assert frequency.infer_freq(pd.date_range("2024-01-01", periods=12, freq="90D")) == "90D"
+    assert frequency.infer_freq(pd.date_range("2024-01-01", periods=12, freq="28D")) == "4W-MON"
 
 
 def test_old_spellings_become_the_canonical_ones():
@@ -159,32 +159,32 @@ def test_a_stamp_off_the_grid_cannot_be_continued():
     + [("W-MON", 103, 1), ("MS", 24, 12), ("ME", 23, 1), ("QS-OCT", 8, 4), ("YS-JAN", 50, 1), ("1", 500, 1), ("6MS", 8, 2)],
 )
 def test_the_season_is_the_usual_one_when_two_fit(freq, rows, season):
-    length, reason = calendar.season_length(freq, rows)
+    length, reason = cycles.season_length(freq, rows)
     assert length == season
     assert reason
 
 
 def test_features_are_offered_only_for_cycles_seen_twice():
-    def cycles(freq, rows):
-        return {name.rsplit("_", 1)[0] for name in calendar.feature_names(freq, rows)}
+    def offered(freq, rows):
+        return {name.rsplit("_", 1)[0] for name in cycles.feature_names(freq, rows)}
 
-    assert cycles("1", 10_000) == set()
-    assert cycles("D", 13) == set()
-    assert cycles("D", 60) == {"day_of_week"}
-    assert cycles("D", 400) == {"day_of_week", "day_of_month"}
-    assert cycles("D", 731) == {"day_of_week", "day_of_month", "day_of_year"}
-    assert cycles("h", 47) == set()
-    assert cycles("h", 24 * 14) == {"time_of_day", "day_of_week"}
-    assert cycles("W-MON", 104) == {"day_of_year"}
-    assert cycles("MS", 24) == {"month_of_year"}
-    assert cycles("MS", 23) == set()
-    assert len(calendar.feature_names("MS", 24)) == 11
-    assert calendar.feature_names("QS-OCT", 8) == [f"month_of_year_{wave}{k}" for k in (1, 2) for wave in ("sin", "cos")]
+    assert offered("1", 10_000) == set()
+    assert offered("D", 13) == set()
+    assert offered("D", 60) == {"day_of_week"}
+    assert offered("D", 400) == {"day_of_week", "day_of_month"}
+    assert offered("D", 731) == {"day_of_week", "day_of_month", "day_of_year"}
+    assert offered("h", 47) == set()
+    assert offered("h", 24 * 14) == {"time_of_day", "day_of_week"}
+    assert offered("W-MON", 104) == {"day_of_year"}
+    assert offered("MS", 24) == {"month_of_year"}
+    assert offered("MS", 23) == set()
+    assert len(cycles.feature_names("MS", 24)) == 11
+    assert cycles.feature_names("QS-OCT", 8) == [f"month_of_year_{wave}{k}" for k in (1, 2) for wave in ("sin", "cos")]
 
 
 def test_features_are_sines_of_the_wall_clock():
     stamps = pd.DatetimeIndex(["2024-01-01 06:00", "2024-01-07 18:00"]).tz_localize("Europe/Berlin")
-    values = calendar.features(stamps, ["time_of_day_sin1", "day_of_week_sin1", "day_of_week_cos1"])
+    values = cycles.features(stamps, ["time_of_day_sin1", "day_of_week_sin1", "day_of_week_cos1"])
     sunday = 2 * np.pi * 6 / 7
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, [[1, 0, 1], [-1, np.sin(sunday), np.cos(sunday)]], atol=1e-6)
@@ -192,19 +192,19 @@ def test_features_are_sines_of_the_wall_clock():
 
 def test_features_stay_within_one_and_tell_all_weekdays_apart():
     stamps = calendar.stamps_from("2022-01-01", 1000, "D")
-    names = calendar.feature_names("D", 1000)
-    values = calendar.features(stamps, names)
+    names = cycles.feature_names("D", 1000)
+    values = cycles.features(stamps, names)
     assert values.shape == (1000, len(names))
     assert np.abs(values).max() <= 1
-    week = calendar.features(stamps[:7], [name for name in names if name.startswith("day_of_week")])
+    week = cycles.features(stamps[:7], [name for name in names if name.startswith("day_of_week")])
     assert np.linalg.matrix_rank(np.c_[np.ones(7), week]) == 7
     with pytest.raises(ValueError, match="is not known"):
-        calendar.features(stamps, ["moon_sin1"])
+        cycles.features(stamps, ["moon_sin1"])
 
 
 def test_daily_stamps_keep_their_time_of_day():
     stamps = pd.date_range("2024-02-27 17:30", periods=4)
-    assert calendar.infer_freq(stamps) == "D"
+    assert frequency.infer_freq(stamps) == "D"
     assert calendar.future_stamps(stamps[-1], 1, "D").tolist() == [pd.Timestamp("2024-03-02 17:30")]
 
 
@@ -262,7 +262,7 @@ def test_a_time_that_the_clock_skips_moves_to_the_end_of_the_skip(zone, day, clo
 
 
 def holidays_of(stamps: pd.Index, place: str = "DE", freq: str | None = None) -> list[float]:
-    return calendar.features(stamps, [f"holiday:{place}"], freq)[:, 0].tolist()
+    return cycles.features(stamps, [f"holiday:{place}"], freq)[:, 0].tolist()
 
 
 def test_a_day_is_a_holiday_or_not():
@@ -276,7 +276,7 @@ def test_a_day_is_a_holiday_or_not():
 
 def test_holidays_stand_beside_other_features():
     stamps = pd.date_range("2024-01-01", periods=3)
-    values = calendar.features(stamps, ["day_of_week_cos1", "holiday:DE", "holiday:FR"])
+    values = cycles.features(stamps, ["day_of_week_cos1", "holiday:DE", "holiday:FR"])
     np.testing.assert_allclose(values[:, 1:], [[1, 1], [0, 0], [0, 0]])
     assert values[0, 0] == 1
     assert values.dtype == np.float32
@@ -339,8 +339,8 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
 
 
 def test_where_there_are_no_stamps_the_step_is_a_day_or_1():
-    assert calendar.infer_freq(pd.DatetimeIndex([])) == "D"
-    assert calendar.infer_freq(pd.Index([], dtype="int64")) == "1"
+    assert frequency.infer_freq(pd.DatetimeIndex([])) == "D"
+    assert frequency.infer_freq(pd.Index([], dtype="int64")) == "1"
 
 
 @pytest.mark.parametrize("late", [0, 1], ids=["even", "with a gap"])

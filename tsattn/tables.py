@@ -13,7 +13,7 @@ from tsattn import fitting
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
 from tsattn.covariates import describe, fit_covariates, row_of, with_covariates
-from tsattn.data import calendar
+from tsattn.data import calendar, cycles
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
 from tsattn.data.panel import ELAPSED, Panel, make_panel
@@ -82,7 +82,7 @@ def _panel_and_schema(
     horizon = config.horizon or default_horizon(season_length)[0]
     lengths = frame.lengths
     check_steps_ahead(len(lengths), horizon)
-    features = calendar.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
+    features = cycles.feature_names(frame.freq, int(split_parts(lengths, horizon).validation.max()))  # seen in training
     features += [f"holiday:{country}" for country in config.covariates.holidays]
     if getattr(config.model, "positional", None) == "calendar":
         features = [ELAPSED, *features]

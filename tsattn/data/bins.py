@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsattn.data import calendar
+from tsattn.data import calendar, frequency
 from tsattn.data.calendar import DAY, Step
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.reach import LARGEST_GRID, check_events
@@ -172,7 +172,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
 
 def _check_coarser(source: str, step: Step, freq: str) -> None:
     """Sums make sense only over periods longer than the steps of the series."""
-    days = {"tick": 1 / DAY, "day": 1.0, "business": 1.0, "month": calendar.MONTH_DAYS}
+    days = {"tick": 1 / DAY, "day": 1.0, "business": 1.0, "month": frequency.MONTH_DAYS}
     have = calendar.parse(source)
     if have.num * days[have.kind] > step.num * days[step.kind]:
         raise DataError(f"read.resample={freq} is shorter than the steps of the series ({source}): choose a longer period")

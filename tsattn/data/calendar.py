@@ -1,4 +1,4 @@
-"""Time grids: which frequency stamps follow, the stamps that continue it, season and calendar features.
+"""Time grids: frequencies as text and as steps, where stamps lie on a grid, the stamps that continue it.
 
 A frequency is text. The pandas aliases are kept ("D", "B", "W-MON", "MS", "ME", "QS-OCT", "YS-JAN", "h", "15min"); ours are
 "MS+14D" (each 15th; a day the month does not have is its last day), "3MS" or "7D" (no anchor: each series has its own), and
@@ -17,17 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsattn.data.holiday import holiday_share
-
 DAY = 86_400_000_000_000
 TICKS = {"D": DAY, "h": 3_600_000_000_000, "min": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 LAST_DAY = 106_750  # days from 1970 that fit into int64 nanoseconds
-MONTH_DAYS = 30.436875
 MONTH_END = 31
 OLD_NAMES = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "AS": "YS", "L": "ms", "U": "us"}
-HOLIDAY = "holiday:"
 KNOWN = (
     "D, B, W-MON ... W-SUN, MS, ME, MS+14D, QS-OCT, QE-DEC, YS-JAN, YE-DEC, h, min, s, multiples (15min), or an integer step"
 )
@@ -68,7 +64,7 @@ def parse(freq: str) -> Step:
             return _month_step(count, unit, anchor, offset)
     elif not anchor and not offset:
         if unit in TICKS and unit != "D":
-            return _tick(count * TICKS[unit])
+            return tick_of(count * TICKS[unit])
         if unit == "D":
             return Step("day", count)
         if unit == "B" and count == 1:
@@ -84,7 +80,7 @@ def _month_step(count: int, unit: str, anchor: str, offset: int) -> Step:
     return Step("month", num, MONTHS.index(anchor or default) % num if keeps_anchor else (0 if num == 1 else None), day)
 
 
-def _tick(nanoseconds: int) -> Step:
+def tick_of(nanoseconds: int) -> Step:
     return Step("day", nanoseconds // DAY) if nanoseconds % DAY == 0 else Step("tick", nanoseconds)
 
 
@@ -153,15 +149,15 @@ def _nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:
     return (index if index.unit == "ns" else index.as_unit("ns")).asi8
 
 
-def _dates(stamps: pd.Index) -> np.ndarray:
+def dates_of(stamps: pd.Index) -> np.ndarray:
     return wall(stamps) // DAY
 
 
-def _months(days: np.ndarray) -> np.ndarray:
+def months_of(days: np.ndarray) -> np.ndarray:
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
-def _month_first(months: np.ndarray) -> np.ndarray:
+def month_first(months: np.ndarray) -> np.ndarray:
     return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
@@ -171,10 +167,10 @@ def ordinals(stamps: pd.Index, step: Step) -> np.ndarray:
         return np.asarray(stamps, dtype=np.int64)
     if step.kind == "tick":
         return instants(stamps)
-    days = _dates(stamps)
+    days = dates_of(stamps)
     if step.kind == "business":
         return 5 * ((days + 3) // 7) + np.minimum((days + 3) % 7, 4)
-    return _months(days) if step.kind == "month" else days
+    return months_of(days) if step.kind == "month" else days
 
 
 def from_ordinals(numbers: np.ndarray, step: Step, time_of_day: Any = 0, tz: Any = None) -> pd.Index:
@@ -190,8 +186,8 @@ def from_ordinals(numbers: np.ndarray, step: Step, time_of_day: Any = 0, tz: Any
     if step.kind == "business":
         days = 7 * (numbers // 5) + numbers % 5 - 3
     elif step.kind == "month":
-        first = _month_first(numbers)
-        days = first + np.minimum(step.day, _month_first(numbers + 1) - first) - 1
+        first = month_first(numbers)
+        days = first + np.minimum(step.day, month_first(numbers + 1) - first) - 1
     else:
         days = numbers
     if len(days) and (days.max() > LAST_DAY or days.min() < -LAST_DAY):
@@ -205,7 +201,7 @@ def from_ordinals(numbers: np.ndarray, step: Step, time_of_day: Any = 0, tz: Any
     return zoned + pd.to_timedelta(skipped.astype(np.int64), unit="ns") if skipped.any() else zoned
 
 
-def _first_rows(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
+def first_rows_of(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
     """For each row the row number of the first row of its series (rows of a series are together)."""
     if codes is None or num_rows == 0:
         return np.zeros(num_rows, dtype=np.int64)
@@ -213,7 +209,7 @@ def _first_rows(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
     return np.repeat(first, np.diff(np.r_[first, num_rows]))
 
 
-def _most_common(values: np.ndarray) -> Any:
+def most_common(values: np.ndarray) -> Any:
     found, counts = np.unique(values, return_counts=True)
     return found[np.argmax(counts)]
 
@@ -226,7 +222,7 @@ def _reference(values: np.ndarray, first_rows: np.ndarray) -> np.ndarray:
     wrong = values != reference
     if wrong.any():
         mixed = np.isin(first_rows, first_rows[wrong])
-        reference = np.where(mixed, _most_common(values[mixed]), reference)
+        reference = np.where(mixed, most_common(values[mixed]), reference)
     return reference
 
 
@@ -237,7 +233,7 @@ def clocks(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> np.n
     """
     if parse(freq).kind in ("int", "tick"):
         return np.zeros(len(stamps), dtype=np.int64)
-    return _reference(wall(stamps) % DAY, _first_rows(codes, len(stamps)))
+    return _reference(wall(stamps) % DAY, first_rows_of(codes, len(stamps)))
 
 
 def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> Positions:
@@ -248,7 +244,7 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     step = parse(freq)
     if len(stamps) == 0:
         return Positions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
-    first_rows = _first_rows(codes, len(stamps))
+    first_rows = first_rows_of(codes, len(stamps))
     if _are_even(stamps, step, first_rows):
         first = np.flatnonzero(first_rows == np.arange(len(stamps)))
         lengths = np.diff(np.r_[first, len(stamps)])
@@ -338,209 +334,3 @@ def stamps_from(first: Any, num: int, freq: str) -> pd.Index:
 def future_stamps(last: Any, num: int, freq: str) -> pd.Index:
     """The `num` stamps after `last`: int64, or datetime64[ns] in the zone of `last`."""
     return stamps_from(last, num + 1, freq)[1:]
-
-
-# ---- which frequency ---------------------------------------------------------------------------------------------------
-
-
-def infer_freq(stamps: pd.Index, codes: np.ndarray | None = None) -> str:
-    """The frequency that most steps follow, over all series together.
-
-    Rows of a series are together, in time order, without duplicates. The most common step is taken; when not all stamps lie on
-    its grid, the next common ones that make up a fifth of the steps are tried. The caller checks `positions(...).fits`.
-    Without any step: "D", or "1" for integers.
-    """
-    is_int = pd.api.types.is_integer_dtype(stamps.dtype)
-    values = np.asarray(stamps, dtype=np.int64) if is_int else wall(stamps)
-    inner = np.ones(max(len(values) - 1, 0), dtype=bool) if codes is None else codes[1:] == codes[:-1]
-    if not inner.any():
-        return "1" if is_int else "D"
-    steps = values[1:] - values[:-1]
-    usual = steps[inner.argmax()]
-    sizes, counts = np.array([usual]), np.array([inner.sum()])
-    if not ((steps == usual) | ~inner).all():
-        sizes, counts = np.unique(steps[inner], return_counts=True)
-    del steps, inner  # of ten million rows 90 MB, while their positions are computed
-    order = np.argsort(-counts, kind="stable")
-    common = [sizes[i] for i in order[:4] if sizes[i] > 0 and (i == order[0] or 5 * counts[i] >= counts.sum())]
-    candidates = [text(_step_of(int(size), stamps, codes, is_int)) for size in common] or ["1" if is_int else "D"]
-    for candidate in candidates:
-        if positions(stamps, candidate, codes).fits.all():
-            return candidate
-    return candidates[0]
-
-
-def usual_step(stamps: pd.Index, codes: np.ndarray) -> str:
-    """The frequency that most steps follow; where fewer than half do, the median step, in whole seconds."""
-    is_int = pd.api.types.is_integer_dtype(stamps.dtype)
-    steps = np.diff(np.asarray(stamps, dtype=np.int64) if is_int else instants(stamps))[codes[1:] == codes[:-1]]
-    if not len(steps) or 2 * np.unique(steps, return_counts=True)[1].max() >= len(steps):
-        return infer_freq(stamps, codes)
-    unit = 1 if is_int else 1_000_000_000
-    median = max(int(np.median(steps)) // unit, 1) * unit
-    return str(median) if is_int else text(_tick(median))
-
-
-def _step_of(size: int, stamps: pd.Index, codes: np.ndarray | None, is_int: bool) -> Step:
-    """The grid with neighbours `size` apart (nanoseconds on the wall clock, or integers)."""
-    if is_int:
-        return Step("int", size)
-    if size % DAY:
-        same = np.diff(_first_rows(codes, len(stamps))) == 0
-        utc = np.diff(instants(stamps))[same]
-        return _tick(size if (utc == size).any() else int(_most_common(utc)))
-    days = size // DAY
-    months = round(days / MONTH_DAYS)
-    if months and abs(days - months * MONTH_DAYS) <= 3:
-        step = _monthly(months, stamps, codes)
-        if 2 * positions(stamps, text(step), codes).fits.sum() >= len(stamps):
-            return step
-    if days == 1 and _only_business_days(stamps, codes):
-        return Step("business")
-    weekdays = (_dates(stamps) + 3) % 7
-    own_weekdays = (weekdays == weekdays[_first_rows(codes, len(stamps))]).all()
-    if days % 7 == 0 and ((weekdays == weekdays[0]).all() or not own_weekdays):
-        return Step("day", days, int(_most_common(weekdays)))
-    return Step("day", days)
-
-
-def _monthly(months: int, stamps: pd.Index, codes: np.ndarray | None) -> Step:
-    dates = _dates(stamps)
-    numbers = _months(dates)
-    first = _month_first(numbers)
-    day, length = dates - first + 1, _month_first(numbers + 1) - first
-    usual = int(_most_common(day))
-    ends, same_day = int((day == length).sum()), int((day == np.minimum(usual, length)).sum())
-    target = MONTH_END if ends == len(day) or ends > same_day else usual
-    phases = numbers % months
-    own_phase = (phases == phases[_first_rows(codes, len(stamps))]).all()
-    named = months in (1, 3, 12) and ((phases == phases[0]).all() or not own_phase)
-    return Step("month", months, int(_most_common(phases)) if named else None, min(target, MONTH_END))
-
-
-def _only_business_days(stamps: pd.Index, codes: np.ndarray | None) -> bool:
-    """No stamp on a weekend, and weekends were passed over: some Friday is followed by the next Monday."""
-    dates = _dates(stamps)
-    if len(dates) < 6 or ((dates + 3) % 7 > 4).any():
-        return False
-    same = np.diff(_first_rows(codes, len(stamps))) == 0
-    return bool((same & (np.diff(dates) == 3) & ((dates[:-1] + 3) % 7 == 4)).any())
-
-
-# ---- season ------------------------------------------------------------------------------------------------------------
-
-
-def season_length(freq: str, num_rows: int) -> tuple[int, str]:
-    """(season, reason): rows until the usual cycle of `freq` repeats, 1 when `num_rows` hold fewer than two of them."""
-    step = parse(freq)
-    season, cycle = _season(step)
-    if season == 1:
-        return 1, f"there is no usual season for {freq} data" if step.kind != "int" else "integer time has no usual season"
-    if num_rows < 2 * season:
-        return 1, f"{num_rows} rows are fewer than two seasons of {season} ({cycle})"
-    return season, f"{season} rows make {cycle}"
-
-
-def _season(step: Step) -> tuple[int, str]:
-    if step.kind == "business":
-        return 5, "a week of business days"
-    if step.kind == "tick":
-        for size, cycle in ((DAY, "a day"), (TICKS["h"], "an hour")):
-            if size % step.num == 0 and size // step.num <= 1440:
-                return size // step.num, cycle
-    if step.kind == "day":
-        if step.num == 1:
-            return 7, "a week"
-        if step.num % 7 == 0 and 364 % step.num == 0:
-            return 364 // step.num, "a year"
-    if step.kind == "month" and 12 % step.num == 0:
-        return 12 // step.num, "a year"
-    return 1, ""
-
-
-# ---- features ----------------------------------------------------------------------------------------------------------
-
-
-def feature_names(freq: str, num_rows: int) -> list[str]:
-    """Calendar features worth having: of each cycle only when `num_rows` span it at least twice. Integer time has none."""
-    step = parse(freq)
-    if step.kind == "int":
-        return []
-    if step.kind == "month":
-        months = num_rows * step.num
-        return _pairs("month_of_year", min(6, 6 // step.num)) if months >= 24 and step.num < 12 else []
-    per_row = {"tick": step.num / DAY, "day": step.num, "business": 7 / 5}[step.kind]
-    days, names = num_rows * per_row, []
-    if step.kind == "tick" and days >= 2:
-        names += _pairs("time_of_day", min(2, DAY // (2 * step.num)))
-    if days >= 14 and per_row % 7:
-        names += _pairs("day_of_week", 3)
-    if step.num == 1 and step.kind in ("day", "business") and days >= 62:
-        names += _pairs("day_of_month", 2)
-    if days >= 730 - per_row and per_row < 60:
-        names += _pairs("day_of_year", 3)
-    return names
-
-
-def _pairs(name: str, harmonics: int) -> list[str]:
-    pairs = [f"{name}_{wave}{k}" for k in range(1, harmonics + 1) for wave in ("sin", "cos")]
-    return [pair for pair in pairs if pair != "month_of_year_sin6"]  # that sine is zero in every month
-
-
-def features(stamps: pd.Index, names: list[str], freq: str | None = None) -> np.ndarray:
-    """The named calendar features of each stamp on its wall clock: float32 [U, K] in [-1, 1], no NaN.
-
-    "holiday:DE" is the share of public holidays of a country among the days of the period that begins with the stamp (of ME, QE
-    and YE: that ends with it), so 1 or 0 where steps are a day or shorter. `freq` is needed for that alone; without it, it is
-    seen from the stamps.
-    """
-    result = np.zeros((len(stamps), len(names)), dtype=np.float32)
-    phases: dict[str, np.ndarray] = {}
-    for column, name in enumerate(names):
-        if name.startswith(HOLIDAY):
-            result[:, column] = holiday_share(*_period_days(stamps, freq), name.removeprefix(HOLIDAY))
-            continue
-        match = re.fullmatch(r"(\w+)_(sin|cos)(\d)", name)
-        if match is None or match[1] not in CYCLES:
-            raise ValueError(f"calendar feature {name!r} is not known: cycles are {', '.join(CYCLES)}; or {HOLIDAY}DE")
-        if match[1] not in phases:
-            phases[match[1]] = CYCLES[match[1]](wall(stamps))
-        angle = 2 * np.pi * int(match[3]) * phases[match[1]]
-        result[:, column] = np.sin(angle) if match[2] == "sin" else np.cos(angle)
-    return result
-
-
-def _period_days(stamps: pd.Index, freq: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """(first day, day after the last) of the period of each stamp, counted from 1970 on its wall clock."""
-    if pd.api.types.is_integer_dtype(stamps.dtype):
-        raise ValueError("public holidays need dates, but the time is made of whole numbers")
-    step, days = parse(freq or infer_freq(stamps)), _dates(stamps)
-    if step.kind in ("tick", "business") or (step.kind == "day" and step.num == 1):
-        return days, days + 1
-    numbers = ordinals(stamps, step)
-    if step.day == MONTH_END:
-        return _dates(from_ordinals(numbers - step.num, step)) + 1, days + 1
-    return days, _dates(from_ordinals(numbers + step.num, step))
-
-
-def _day_of_year(clock: np.ndarray) -> np.ndarray:
-    days = clock // DAY
-    years = days.astype("datetime64[D]").astype("datetime64[Y]")
-    first, following = (year.astype("datetime64[D]").astype(np.int64) for year in (years, years + 1))
-    return (days - first) / (following - first)
-
-
-def _day_of_month(clock: np.ndarray) -> np.ndarray:
-    days = clock // DAY
-    months = _months(days)
-    first = _month_first(months)
-    return (days - first) / (_month_first(months + 1) - first)
-
-
-CYCLES = {
-    "time_of_day": lambda clock: clock % DAY / DAY,
-    "day_of_week": lambda clock: (clock // DAY + 3) % 7 / 7,
-    "day_of_month": _day_of_month,
-    "day_of_year": _day_of_year,
-    "month_of_year": lambda clock: _months(clock // DAY) % 12 / 12,
-}

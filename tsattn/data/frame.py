@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import bins, calendar, describe
+from tsattn.data import bins, calendar, cycles, describe, frequency
 from tsattn.data.calendar import DAY
 from tsattn.data.declared import PREFIX, WEIGHT, further_columns, report_missing
 from tsattn.data.findings import DataError, Finding
@@ -79,7 +79,7 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
     df, codes, _ = _sorted(df, findings)
     df, codes = _without_duplicates(df, codes, config.duplicates, findings)
     check_reach(df, codes, findings, refuse=config.missing == "mask")
-    freq = calendar.infer_freq(pd.Index(df["ds"]), codes)
+    freq = frequency.infer_freq(pd.Index(df["ds"]), codes)
     where = calendar.positions(pd.Index(df["ds"]), freq, codes)
     if _off_grid(df, codes, where) is not None:
         binned, more = bins.resample(df, config.resample, None)
@@ -105,7 +105,7 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     check_reach(df, codes, findings, refuse=config.missing == "mask" and rows.freq is None)
     static = [f"{PREFIX}{name}" for name in rows.covariates.static] if rows.covariates else []
     if config.missing == "skip":
-        freq = freq or rows.freq or calendar.usual_step(pd.Index(df["ds"]), codes)
+        freq = freq or rows.freq or frequency.usual_step(pd.Index(df["ds"]), codes)
         (gapless, codes), num_new = _as_they_are(df, codes, freq, findings), 0
         lengths = np.bincount(codes)
     else:
@@ -120,7 +120,7 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
     integer = _are_counts(gapless["y"].to_numpy())
     if integer:
         findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head=quantile"))
-    season, reason = calendar.season_length(freq, int(lengths.max()))
+    season, reason = cycles.season_length(freq, int(lengths.max()))
     if config.missing == "skip":
         season, reason = 1, "rows on no grid have no season in rows"
     findings.append(
@@ -208,7 +208,7 @@ def _frequency(
             have = "whole numbers" if is_int else "dates"
             raise DataError(f"the model was trained on times of frequency {freq}, but these times are {have}")
     else:
-        freq = period or calendar.infer_freq(pd.Index(df["ds"]), codes)
+        freq = period or frequency.infer_freq(pd.Index(df["ds"]), codes)
     where = calendar.positions(pd.Index(df["ds"]), freq, codes)
     problem = _off_grid(df, codes, where)
     if problem is not None and given is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsattn.data import calendar
+from tsattn.data import calendar, cycles
 from tsattn.data.findings import DataError
 
 LARGEST = 1e150
@@ -154,7 +154,7 @@ def _calendar(
             skipped = max(int((offset + lengths[members]).min()) - recent, 0)
         stamps = calendar.grid(first[[earliest]], np.array([size]), freq)[skipped:]
         start[members] = num_rows + offset - skipped
-        table = calendar.features(stamps, [name for name in features if name != ELAPSED], freq)
+        table = cycles.features(stamps, [name for name in features if name != ELAPSED], freq)
         tables.append(_with_elapsed(table, np.arange(skipped, size), features))
         num_rows += len(stamps)
     return start, np.concatenate(tables)
@@ -183,7 +183,7 @@ def _own_calendars(
     whole = stamps.append(ahead)[order]
     steps = calendar.fractional_steps(whole, freq)
     elapsed = steps - np.repeat(steps[start], lengths + horizon)
-    table = calendar.features(whole, [name for name in features if name != ELAPSED], freq)
+    table = cycles.features(whole, [name for name in features if name != ELAPSED], freq)
     return start, _with_elapsed(table, elapsed, features)
 
 

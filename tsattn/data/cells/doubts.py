@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsattn.data import calendar
+from tsattn.data import calendar, frequency
 from tsattn.data.cells import forms
 from tsattn.data.findings import DataError, Finding
 
@@ -139,7 +139,7 @@ def _is_regular(dates: np.ndarray, clock: np.ndarray) -> bool:
     if len(values) < 3:
         return False
     stamps = pd.DatetimeIndex((values * 60_000_000_000).astype("datetime64[ns]"))
-    where = calendar.positions(stamps, calendar.infer_freq(stamps))
+    where = calendar.positions(stamps, frequency.infer_freq(stamps))
     return bool(where.fits.all() and (np.diff(where.index) == 1).all())
 
 
