@@ -327,6 +327,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.horizon is not None:
             check_horizon(self.horizon)
+            self.horizon = int(self.horizon)  # also of numpy
         for name, least in (("context_length", 1), ("season_length", 1), ("seed", 0)):
             check_least(name, getattr(self, name), least)
         for name in ("horizon", "context_length", "season_length"):
@@ -343,7 +344,7 @@ class FitConfig:
 
 def check_horizon(horizon: object) -> None:
     """Raise a `ValueError` unless `horizon` is a whole number of at least 1."""
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+    if isinstance(horizon, bool) or not hasattr(horizon, "__index__") or horizon < 1:
         raise ValueError(f"horizon={horizon!r} must be a whole number of steps, 1 or more")
 
 

@@ -185,7 +185,7 @@ class Forecaster:
             check_horizon(horizon)
         frame = frame_for(*self._rows(data), fitted)
         self.data_findings_ = Findings(frame.findings)
-        return frame, horizon or fitted.settings.horizon
+        return frame, int(horizon or fitted.settings.horizon)
 
     def backtest(
         self, data: Any = None, *, windows: int = 5, step: int | None = None, refit: bool = False, reporting: Any = None
@@ -299,7 +299,7 @@ class Forecaster:
             return to_rows(data, read, known, self._covariates(), texts=schema.texts), read
         if not hasattr(self, "rows_"):
             self._fitted()
-            raise ValueError("a loaded model holds no data: pass them, as in predict(data)")
+            raise ValueError("no data are kept here, as in a loaded model: pass them, as in predict(data)")
         return self.rows_, read
 
 

@@ -21,6 +21,10 @@ class Bins(NamedTuple):
     base: int  # ordinal of period 0
     tz: Any
 
+    def number_of(self, stamps: pd.DatetimeIndex) -> np.ndarray:
+        """The period of each stamp."""
+        return (calendar.ordinals(stamps, self.step) - self.base) // self.step.num
+
     def starts(self, numbers: np.ndarray) -> pd.Index:
         return calendar.from_ordinals(self.base + self.step.num * numbers, self.step, 0, self.tz)
 
@@ -29,8 +33,8 @@ def period_step(freq: str, setting: str) -> Step:
     """The calendar periods of `freq`, each named by its start: ends such as ME become the starts of the same periods."""
     try:
         step = calendar.parse("W-MON" if freq == "W" else freq)
-    except ValueError as error:
-        raise DataError(f"{setting}={freq}: {error}") from error
+    except ValueError:
+        step = Step("int")
     if step.kind in ("int", "business") or (step.kind == "month" and 1 < step.day < calendar.MONTH_END):
         raise DataError(f"{setting}={freq} is no calendar period: use h, D, W-MON, MS, QS or YS")
     if step.kind == "month":
@@ -111,7 +115,8 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     late = first > last_kept
     if late.any():
         names = ids[late].tolist()
-        message = f"{len(names)} series have events in the partial last period only and were left out"
+        which = ", ".join(map(str, names[:5]))
+        message = f"{len(names)} series have events in the partial last period only and were left out: {which}"
         findings.append(Finding("partial", message, f"{setting}={freq}", "repair", {"ids": names[:5]}))
     renumber = np.cumsum(~late) - 1
     inside = (bins.number >= first_kept) & (bins.number <= last_kept) & ~late[codes]
@@ -155,7 +160,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
         raise DataError(f"{setting}={freq}: no series covers one whole period")
     if gone.any():
         names = pd.Index(ids)[gone].tolist()
-        message = f"{len(names)} series cover no whole period and were left out"
+        message = f"{len(names)} series cover no whole period and were left out: {', '.join(map(str, names[:5]))}"
         findings.append(Finding("partial", message, f"{setting}={freq}", "repair", {"ids": names[:5]}))
     renumber = np.cumsum(~gone) - 1
     inside = (bins.number >= first[codes]) & (bins.number <= last[codes])
@@ -186,6 +191,6 @@ def _partial_ends(stamps: Any, starts: np.ndarray, ends: np.ndarray, source: str
     for side, (rows, shift) in enumerate(((starts, -step.num), (ends, step.num))):
         edge = index[rows]
         outside = calendar.from_ordinals(calendar.ordinals(edge, step) + shift, step, calendar.wall(edge) % DAY, index.tz)
-        both = assign(pd.Series(edge.append(pd.DatetimeIndex(outside))), calendar.text(bins.step), "read.resample").number
-        result[side] = both[: len(rows)] == both[len(rows) :]
+        within, beyond = (bins.number_of(pd.DatetimeIndex(part)) for part in (edge, outside))
+        result[side] = within == beyond
     return result

@@ -41,6 +41,7 @@ ID_WORDS = frozenset(
 )
 STRONG_ID = ("id", "series_id", "series", "ts_id")
 ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "row_id", "rowid", "unnamed: 0", "rownames", "id", "instant", "record")
+UNNAMED = "Unnamed: 0"  # what a first column without a name is called
 CALENDAR_WORDS = frozenset(
     ("year", "quarter", "month", "week", "day", "hour", "minute", "doy", "dow", "weekday", "dayofweek", "day_of_week")
     + ("dayofyear", "day_of_year", "weekofyear", "day_of_month")
@@ -259,7 +260,7 @@ def choose_id(
     if len(strong) == 1:
         return _reported_id(strong[0], findings)
     if stamps is not None and not stamps.duplicated().any():
-        texts = [name for name in texts if _words(name) & ID_WORDS and _in_blocks(columns[name])]
+        texts = [name for name in texts if _words(name) & ID_WORDS and _in_blocks(columns[name], stamps)]
     if len(texts) > 1 and stamps is not None:
         texts = _settling(columns, texts, stamps) or texts
     if len(texts) > 1:
@@ -313,10 +314,11 @@ def _repeats(column: Column) -> bool:
     return 1 < distinct <= len(column) // 2
 
 
-def _in_blocks(column: Column) -> bool:
-    """Whether equal values stand together, as in series written one after the other."""
+def _in_blocks(column: Column, stamps: pd.Series) -> bool:
+    """Whether equal values stand together, as in series written one after the other, in the table or in time."""
     codes = _codes(column)
-    return int((np.diff(codes) != 0).sum()) == len(np.unique(codes)) - 1
+    orders = (codes, codes[np.argsort(stamps.to_numpy(), kind="stable")])
+    return any(int((np.diff(found) != 0).sum()) == len(np.unique(codes)) - 1 for found in orders)
 
 
 def _codes(column: Column) -> np.ndarray:
@@ -374,19 +376,19 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
 
 
 def _without_row_numbers(columns: Columns, names: list[str], findings: list[Finding]) -> list[str]:
-    """Leave out a column that only numbers the rows."""
-    kept = []
-    for name in names:
-        if len(names) > 1 and name.lower() in ROW_NUMBERS and _is_whole(columns[name]):
-            column = columns[name]
-            values = np.asarray(column if isinstance(column, pd.Series) else pc.cast(column, pa.int64()), dtype=np.int64)
-            if (np.diff(values) == 1).all():
-                findings.append(
-                    Finding("columns", f"the column {name} only numbers the rows and was left out", f"read.value={name}")
-                )
-                continue
-        kept.append(name)
-    return kept
+    """Leave out a column that only numbers the rows, and one of whole numbers that has no name: the index of a frame."""
+    maybe = [name for name in names if name.lower() in ROW_NUMBERS and _is_whole(columns[name])] if len(names) > 1 else []
+    left_out = [name for name in maybe if name == UNNAMED or _are_row_numbers(columns[name])]
+    for name in left_out:
+        message = f"the column {name} only numbers the rows and was left out"
+        findings.append(Finding("columns", message, f"read.value={name}"))
+    return [name for name in names if name not in left_out]
+
+
+def _are_row_numbers(column: Column) -> bool:
+    """Whether whole numbers are all different and leave out fewer than one in two, in whatever order."""
+    values = np.asarray(column if isinstance(column, pd.Series) else pc.cast(column, pa.int64()), dtype=np.int64)
+    return len(np.unique(values)) == len(values) and int(values.max()) - int(values.min()) < 2 * len(values)
 
 
 def _without_calendar(names: list[str], used: list[str], findings: list[Finding]) -> list[str]:

@@ -114,17 +114,26 @@ def report_series(
     details = {"series": len(ids), "rows": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
     noun = "series" if len(ids) == 1 else "series, each"
     findings.insert(0, Finding("series", f"{len(ids)} {noun} of {rows} rows, {span}", "", details=details))
-    blank = int(missing.sum()) - num_new
-    if blank:
-        reading = {"mask": "they count as unknown", "zero": "those inside a series were set to zero"}
-        words = reading.get(config.missing, "those inside a series were given the value before them")
-        share = blank / len(df)
-        message = f"{blank} of {len(df)} values are missing ({share:.1%}); {words}"
-        findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
+    report_missing(np.where(missing, np.nan, 0.0), num_new, config, findings)
     _report_codes(df["y"].to_numpy(), findings)
     _report_short(ids, lengths, findings)
     _report_constant(df["y"].to_numpy(), lengths, ids, findings)
     _report_last(df["y"].to_numpy(), lengths, ids, findings)
+
+
+def report_missing(y: np.ndarray, num_new: int, config: ReadConfig, findings: list[Finding], *, onward: bool = False) -> None:
+    """Say how many values are missing beside those of `num_new` added rows, and how they are taken.
+
+    With `onward` all after the first value of a series are filled, before they are summed; else those before its last value.
+    """
+    blank = int(np.isnan(y).sum()) - num_new
+    if not blank:
+        return
+    which = "those after the first value of a series" if onward else "those inside a series"
+    reading = {"zero": f"{which} were set to zero", "ffill": f"{which} were given the value before them"}
+    words = reading.get(config.missing, "they count as unknown")
+    message = f"{blank} of {len(y)} values are missing ({blank / len(y):.1%}); {words}"
+    findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
 
 
 def _named(topic: str, words: str, ids: pd.Index, chosen: np.ndarray, findings: list[Finding], override: str = "") -> None:

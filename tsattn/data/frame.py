@@ -81,12 +81,14 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
     check_reach(df, codes, findings, refuse=config.missing == "mask")
     freq = frequency.infer_freq(pd.Index(df["ds"]), codes)
     where = calendar.positions(pd.Index(df["ds"]), freq, codes)
-    if _off_grid(df, codes, where) is not None:
-        binned, more = bins.resample(df, config.resample, None)
-        return binned, findings + more
-    df, _, _ = _full_grid(df, codes, freq, where.index)
-    df["y"] = _filled_onward(df, config.missing)
-    binned, more = bins.resample(df, config.resample, freq)
+    regular = _off_grid(df, codes, where) is None
+    num_new = 0
+    if regular:
+        df, _, added = _full_grid(df, codes, freq, where.index)
+        num_new = int(added.sum())
+        describe.report_gaps(df, added, freq, config, findings)
+    describe.report_missing(df["y"].to_numpy(), num_new, config, findings, onward=True)
+    binned, more = bins.resample(df.assign(y=_filled_onward(df, config.missing)), config.resample, freq if regular else None)
     return binned, findings + more
 
 
@@ -261,13 +263,13 @@ def _off_grid(df: pd.DataFrame, codes: np.ndarray, where: calendar.Positions) ->
 
 
 def _fitting_period(ds: Any, codes: np.ndarray) -> str | None:
-    """A calendar period that holds a few of the usual steps."""
+    """A calendar period that holds about one of the usual steps, or a few."""
     if ds.dtype == "int64":
         return None
     steps = np.diff(describe.stamp_values(ds))[codes[1:] == codes[:-1]]
     typical = float(np.median(steps)) if len(steps) else DAY
     sizes = {"h": DAY / 24, "D": DAY, "W-MON": 7 * DAY, "MS": 31 * DAY}
-    return next((name for name, size in sizes.items() if 2 * typical <= size), "YS")
+    return next((name for name, size in sizes.items() if typical <= 1.1 * size), "YS")
 
 
 # ---- grid --------------------------------------------------------------------------------------------------------------
@@ -326,7 +328,7 @@ def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:
 def _filled_onward(df: pd.DataFrame, rule: str) -> np.ndarray:
     """y with all missing values after the first value of a series replaced: what comes later has no say."""
     y = df["y"].to_numpy()
-    if rule == "mask":
+    if rule in ("mask", "skip"):
         return y
     forward = df["y"].groupby(np.cumsum(describe.starts(df)), sort=False).ffill().to_numpy()
     return forward if rule == "ffill" else np.where(np.isnan(y) & ~np.isnan(forward), 0.0, y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -44,7 +46,8 @@ def infer_freq(stamps: pd.Index, codes: np.ndarray | None = None) -> str:
     del steps, inner  # of ten million rows 90 MB, while their positions are computed
     order = np.argsort(-counts, kind="stable")
     common = [sizes[i] for i in order[:4] if sizes[i] > 0 and (i == order[0] or 5 * counts[i] >= counts.sum())]
-    candidates = [text(_step_of(int(size), stamps, codes, is_int)) for size in common] or ["1" if is_int else "D"]
+    candidates = [text(step) for size in common for step in _steps_of(int(size), stamps, codes, is_int)]
+    candidates = candidates or ["1" if is_int else "D"]
     for candidate in candidates:
         if positions(stamps, candidate, codes).fits.all():
             return candidate
@@ -62,27 +65,32 @@ def usual_step(stamps: pd.Index, codes: np.ndarray) -> str:
     return str(median) if is_int else text(tick_of(median))
 
 
-def _step_of(size: int, stamps: pd.Index, codes: np.ndarray | None, is_int: bool) -> Step:
-    """The grid with neighbours `size` apart (nanoseconds on the wall clock, or integers)."""
+def _steps_of(size: int, stamps: pd.Index, codes: np.ndarray | None, is_int: bool) -> Iterator[Step]:
+    """The grids with neighbours `size` apart (nanoseconds on the wall clock, or integers), the likeliest first.
+
+    Steps of 28, 30, 31, 90 ... days that follow no months are steps of days.
+    """
     if is_int:
-        return Step("int", size)
+        yield Step("int", size)
+        return
     if size % DAY:
         same = np.diff(first_rows_of(codes, len(stamps))) == 0
         utc = np.diff(instants(stamps))[same]
-        return tick_of(size if (utc == size).any() else int(most_common(utc)))
+        yield tick_of(size if (utc == size).any() else int(most_common(utc)))
+        return
     days = size // DAY
     months = round(days / MONTH_DAYS)
     if months and abs(days - months * MONTH_DAYS) <= 3:
         step = _monthly(months, stamps, codes)
         if 2 * positions(stamps, text(step), codes).fits.sum() >= len(stamps):
-            return step
+            yield step
     if days == 1 and _only_business_days(stamps, codes):
-        return Step("business")
+        yield Step("business")
+        return
     weekdays = (dates_of(stamps) + 3) % 7
     own_weekdays = (weekdays == weekdays[first_rows_of(codes, len(stamps))]).all()
-    if days % 7 == 0 and ((weekdays == weekdays[0]).all() or not own_weekdays):
-        return Step("day", days, int(most_common(weekdays)))
-    return Step("day", days)
+    anchored = days % 7 == 0 and ((weekdays == weekdays[0]).all() or not own_weekdays)
+    yield Step("day", days, int(most_common(weekdays)) if anchored else None)
 
 
 def _monthly(months: int, stamps: pd.Index, codes: np.ndarray | None) -> Step:

@@ -144,7 +144,7 @@ def _id_part(loaded: Loaded, name: str, problems: list[str]) -> np.ndarray | Non
     column = loaded.columns[name]
     if isinstance(column, pd.Series):
         column = _text_of(column)
-    if any(name in table.trimmed for table in loaded.tables):
+    if name in loaded.trimmed:
         loaded.findings.append(Finding("columns", f"blanks around the ids in {name} were removed", "", "repair"))
     coded = pc.dictionary_encode(column)
     texts = np.array(coded.dictionary.to_pylist(), dtype=object)
@@ -158,7 +158,8 @@ def _id_part(loaded: Loaded, name: str, problems: list[str]) -> np.ndarray | Non
 
 def _text_of(column: pd.Series) -> pa.Array:
     missing = column.isna()
-    if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all():
+    known = column.dropna()
+    if pd.api.types.is_float_dtype(column.dtype) and (known % 1 == 0).all() and (known.abs() < 2.0**63).all():
         column = column.astype("Int64")
     return text_array(["" if gone else str(value) for value, gone in zip(column, missing, strict=True)])
 

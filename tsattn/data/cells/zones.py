@@ -38,9 +38,36 @@ def to_zone(stamps: Any, tz: str, ids: np.ndarray | None, date_only: bool) -> pd
         hint = "the clock passes it twice: write UTC offsets"
         raise DataError(_zone_problem("is ambiguous", stamps[repeated][single], tz, hint))
     order = rows.groupby(["id", "ds"], sort=False).cumcount().to_numpy()
-    falling = bool((np.diff(calendar.instants(pd.DatetimeIndex(stamps))) < 0).mean() > 0.5)
-    summer[np.flatnonzero(repeated)] = (order == 1) if falling else (order == 0)
+    falling = _falls(pd.factorize(ids)[0], calendar.wall(pd.DatetimeIndex(stamps)), repeated.to_numpy())
+    if np.isnan(falling).any():
+        hint = "the clock passes it twice: write UTC offsets, or sort the rows by time"
+        raise DataError(_zone_problem("is ambiguous", stamps[repeated][np.isnan(falling)], tz, hint))
+    summer[np.flatnonzero(repeated)] = order == falling
     return stamps.dt.tz_localize(tz, ambiguous=summer)
+
+
+def _falls(codes: np.ndarray, clock: np.ndarray, repeated: np.ndarray) -> np.ndarray:
+    """For each row of a repeated hour: whether the rows of its series fall in time on that day (1) or rise (0); NaN for both.
+
+    Where the day has no other rows, all rows of the series are asked. Steps within the repeated hours have no say.
+    """
+    order = np.argsort(codes, kind="stable")
+    series, now, inside = codes[order], clock[order], repeated[order]
+    day = pd.factorize(pd.MultiIndex.from_arrays([series, now // calendar.DAY]))[0]
+    steps = np.flatnonzero((series[1:] == series[:-1]) & ~(inside[1:] & inside[:-1])) + 1
+    falls = now[steps] < now[steps - 1]
+    on_day = day[steps] == day[steps - 1]
+    seen = _directions(day[steps][on_day], falls[on_day], int(day.max()) + 1)[day]
+    seen = np.where(seen == 0, _directions(series[steps], falls, int(series.max()) + 1)[series], seen)
+    found = np.empty(len(codes))
+    found[order] = np.array([0.0, 0.0, 1.0, np.nan])[seen]
+    return found[repeated]
+
+
+def _directions(groups: np.ndarray, falls: np.ndarray, num: int) -> np.ndarray:
+    """Of each group: 0 without a step, 1 where all rise or stay, 2 where all fall, 3 where some do."""
+    rising, falling = (np.bincount(groups[part], minlength=num) > 0 for part in (~falls, falls))
+    return rising + 2 * falling
 
 
 def _zone_problem(what: str, stamps: Any, tz: str, hint: str) -> str:

@@ -31,6 +31,7 @@ class Loaded:
     tables: list[TextTable] = field(default_factory=list)  # one per text file, in row order
     files: list[tuple[str, int]] = field(default_factory=list)  # (name, number of rows) of each file
     nameless: bool = False  # an array or list: no column names of the caller's
+    trimmed: set[str] = field(default_factory=set)  # columns that had blanks around some cells
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -52,7 +53,8 @@ def load(data: Any, config: ReadConfig) -> Loaded:
     if isinstance(data, str | os.PathLike):
         return _load_path(os.fspath(data), config)
     columns, nameless = objects.columns_of(data)
-    return Loaded(columns, nameless=nameless)
+    columns, trimmed = objects.without_blanks(columns)
+    return Loaded(columns, nameless=nameless, trimmed=trimmed)
 
 
 def _load_path(path: str, config: ReadConfig) -> Loaded:
@@ -151,11 +153,25 @@ def _joined(parts: list[Loaded]) -> Loaded:
         if set(part.columns) != set(first.columns) or bool(part.tables) != bool(first.tables):
             differing = sorted(set(part.columns) ^ set(first.columns))
             raise DataError(f"{part.files[0][0]}: its columns differ from {first.files[0][0]}: {', '.join(differing[:10])}")
+    _check_kinds(parts)
     columns = {name: objects.concatenated([part.columns[name] for part in parts]) for name in first.columns}
     every = [finding for part in parts for finding in part.findings]
     tables, files = [table for part in parts for table in part.tables], [name for part in parts for name in part.files]
     note = Finding("file", f"{len(parts)} files were read: {', '.join(name for name, _ in files[:5])}", "")
-    return Loaded(columns, tables, files, findings=[note, *every])
+    trimmed = {name for part in parts for name in part.trimmed}
+    return Loaded(columns, tables, files, findings=[note, *every], trimmed=trimmed)
+
+
+def _check_kinds(parts: list[Loaded]) -> None:
+    """DataError for a column that is of one kind in one file and of another in the next."""
+    problems = []
+    for name in parts[0].columns:
+        kinds = {kind: part.files[0][0] for part in reversed(parts) if (kind := objects.kind_of(part.columns[name]))}
+        if len(kinds) > 1:
+            (other, file), (kind, first) = list(kinds.items())[-2:]
+            problems.append(f"{file}: the column {name!r} holds {other}, but in {first} {kind}: convert one of them")
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def _load_file(path: Path, name: str, config: ReadConfig) -> Loaded:
@@ -167,8 +183,10 @@ def _load_file(path: Path, name: str, config: ReadConfig) -> Loaded:
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"{name}: this is not a Parquet file, or a damaged one ({reason})") from error
-        return Loaded(objects.arrow_columns(table), files=[(name, table.num_rows)])
+        columns, trimmed = objects.without_blanks(objects.arrow_columns(table))
+        return Loaded(columns, files=[(name, table.num_rows)], trimmed=trimmed)
     table = read_text(path, config, name)
-    loaded = Loaded(dict(table.columns), [table], findings=list(table.findings), nameless=not table.header_line)
+    about = {"nameless": not table.header_line, "findings": list(table.findings), "trimmed": table.trimmed}
+    loaded = Loaded(dict(table.columns), [table], **about)
     loaded.files = [(name, loaded.num_rows)]
     return loaded

@@ -24,7 +24,7 @@ def columns_of(data: Any) -> tuple[Columns, bool]:
     if isinstance(data, pd.Series):
         return _series_columns(data)
     if isinstance(data, dict):
-        data = pd.DataFrame(data)
+        data = _frame_of(data)
     if isinstance(data, pd.DataFrame):
         return frame_columns(data), False
     if hasattr(data, "collect") and not isinstance(data, pa.Table):
@@ -40,6 +40,13 @@ def columns_of(data: Any) -> tuple[Columns, bool]:
     raise DataError(
         f"cannot read a {type(data).__name__}: give a path, a pandas, polars or pyarrow frame, a Series, an array or a list"
     )
+
+
+def _frame_of(data: dict) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(data)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"a dict must hold columns of one length ({error})") from error
 
 
 def arrow_columns(table: pa.Table) -> Columns:
@@ -95,19 +102,25 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _text_column(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """The cells without blanks around them; a missing one is ""."""
+    """The cells as they are; a missing one is ""."""
     try:
         column = pc.cast(column, pa.string())
-        column = pc.fill_null(column, "") if column.null_count else column
-        return (column if _is_tight(column) else pc.utf8_trim_whitespace(column)).combine_chunks()
+        return (pc.fill_null(column, "") if column.null_count else column).combine_chunks()
     except pa.ArrowInvalid as error:  # no UTF-8, or more than 2 GB in one column
         raise DataError(f"the text of the column {name!r} cannot be read ({error})") from error
 
 
-def _is_tight(column: pa.ChunkedArray) -> bool:
+def without_blanks(columns: Columns) -> tuple[Columns, set[str]]:
+    """(the columns with no blanks around their texts, the names of those that had some)."""
+    texts = {name: column for name, column in columns.items() if isinstance(column, pa.Array) and not _is_tight(column)}
+    trimmed = {name: pc.utf8_trim_whitespace(column) for name, column in texts.items()}
+    return {**columns, **trimmed}, {name for name, column in trimmed.items() if not column.equals(texts[name])}
+
+
+def _is_tight(column: pa.Array) -> bool:
     """Whether no text holds a blank or anything else beyond printed ASCII: there is nothing around it to remove."""
-    data = [chunk.buffers()[2] for chunk in column.chunks]
-    return all(np.frombuffer(part, np.int8).min(initial=127) > ord(" ") for part in data if part is not None)
+    data = column.buffers()[2]
+    return data is None or bool(np.frombuffer(data, np.int8).min(initial=127) > ord(" "))
 
 
 def frame_columns(df: pd.DataFrame) -> Columns:
@@ -242,13 +255,15 @@ def _object_column(series: pd.Series, name: str) -> Column:
         zones = {str(value.tzinfo or "") for value in series if isinstance(value, dt.datetime) and not pd.isna(value)}
         if "" in zones and len(zones) > 1:
             raise DataError("a time column holds stamps with and without a time zone")
-        return _stamps_of(pd.Series(pd.to_datetime(series, utc=len(zones) > 1)))
+        if len(zones) > 1:  # read as text with several offsets is, which says that they become UTC
+            return text_array(["" if pd.isna(value) else value.isoformat() for value in series])
+        return _stamps_of(pd.Series(pd.to_datetime(series)))
     if kind == "boolean":
         return series.astype("boolean")
     if kind == "period":
         return _stamps_of(pd.Series(pd.PeriodIndex(series).to_timestamp()))
     absent = series.isna()
-    return pc.utf8_trim_whitespace(text_array(["" if gone else str(cell) for cell, gone in zip(series, absent, strict=True)]))
+    return text_array(["" if gone else str(cell) for cell, gone in zip(series, absent, strict=True)])
 
 
 def _arrow_texts(series: pd.Series) -> pa.ChunkedArray:
@@ -268,10 +283,30 @@ def text_array(texts: list[str]) -> pa.Array:
         raise DataError(f"{error.object!r} holds half a character (a lone surrogate): mend it in your table") from None
 
 
+def kind_of(column: Column) -> str | None:
+    """What the cells of a column are, in words; None where there are none."""
+    if isinstance(column, pa.Array):
+        return "text" if bool(pc.any(pc.not_equal(column, "")).as_py()) else None
+    if column.isna().all():
+        return None
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "true and false"
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return f"times of the zone {column.dtype.tz}"
+    return "times without a zone" if pd.api.types.is_datetime64_any_dtype(column.dtype) else "numbers"
+
+
 def concatenated(columns: list[Column]) -> Column:
-    """The parts of one column, one below the other."""
-    if all(isinstance(column, pa.Array) for column in columns):
-        return pa.concat_arrays(columns)
+    """The parts of one column, all of one kind or without any value, one below the other."""
+    known = [column for column in columns if kind_of(column) is not None] or columns[:1]
+    if isinstance(known[0], pa.Array):
+        return pa.concat_arrays(
+            [column if isinstance(column, pa.Array) else pa.array([""] * len(column)) for column in columns]
+        )
+    dtype = known[0].dtype
+    blank = "float64" if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype) else dtype
+    whole = {id(column) for column in known}
     return pd.concat(
-        [pd.Series(column.to_pandas() if isinstance(column, pa.Array) else column) for column in columns], ignore_index=True
+        [column if id(column) in whole else pd.Series([None] * len(column), dtype=blank) for column in columns],
+        ignore_index=True,
     )

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from tsattn.config import ReadConfig
 from tsattn.data.cells.characters import UNSEEN
+from tsattn.data.columns import UNNAMED
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.raw import damage, memory
 from tsattn.data.raw.damage import BLOCK, SPACES, long_cells, records
@@ -244,7 +245,7 @@ def _keep(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
         table.findings.append(
             Finding("columns", f"{table.path}: {len(dropped)} empty columns without a name were dropped", "", "repair")
         )
-    kept = {i: (name or "Unnamed: 0") for i, name in enumerate(names) if i + 1 not in dropped}
+    kept = {i: (name or UNNAMED) for i, name in enumerate(names) if i + 1 not in dropped}
     doubles = [name for name, count in Counter(kept.values()).items() if count > 1]
     if doubles:
         raise DataError(f"{table.path}: the header names {', '.join(map(repr, doubles))} more than once")
