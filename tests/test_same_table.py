@@ -67,7 +67,7 @@ def test_a_repeated_hour_is_read_in_the_order_of_each_series():
 
 
 def test_a_repeated_hour_among_rows_without_order_is_refused():
-    with pytest.raises(DataError, match="is ambiguous there.*or sort the rows by time"):
+    with pytest.raises(DataError, match=r"is ambiguous there.*or sort the rows by time"):
         frame_of(quarters_of_october().sample(frac=1, random_state=0), tz="Europe/Berlin")
 
 
