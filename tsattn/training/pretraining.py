@@ -30,6 +30,7 @@ from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.synthetic.augment import augmented, observed_part, windows_of
 from tsattn.synthetic.draws import pick
 from tsattn.synthetic.prior import CHUNK, LENGTHS, Bank, chunk_seed, digest, draw, make_bank
+from tsattn.training.muon import Muon
 from tsattn.training.pretraining_state import STATE, Progress, Run, half_precision, load_state, save_state
 
 LEVELS = list(DEFAULT_QUANTILES)
@@ -139,7 +140,7 @@ def optimizers_of(network: nn.Module, config: PretrainConfig) -> list[torch.opti
     chosen = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in chosen]
     rate, decay = config.learning_rate, config.weight_decay
-    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(matrices, lr=rate, weight_decay=decay)
     adam = torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95), fused=True)
     return [muon, adam]
 
