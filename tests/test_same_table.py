@@ -11,6 +11,7 @@ import pytest
 from tsattn.config import ReadConfig, check_horizon
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
+from tsattn.forecaster import Forecaster
 
 DAYS = pd.date_range("2024-01-01", periods=60)
 
@@ -176,3 +177,9 @@ def test_a_horizon_may_be_a_whole_number_of_numpy():
     for horizon in (True, 2.0, np.float64(2.0), np.int64(0), "2"):
         with pytest.raises(ValueError, match="whole number of steps"):
             check_horizon(horizon)
+
+
+def test_a_horizon_beyond_the_calendar_is_refused_by_its_name():
+    forecaster = Forecaster(3).fit_naive(pd.DataFrame({"ds": DAYS, "y": 1.0}))
+    with pytest.raises(DataError, match=r"horizon=100000: 100001 steps of D go beyond .*take fewer steps"):
+        forecaster.predict(horizon=100_000)

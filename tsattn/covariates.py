@@ -136,7 +136,8 @@ def after_end(future: Rows, frame: Frame) -> Rows:
     """
     df = future.df
     if str(df["ds"].dtype) != str(frame.df["ds"].dtype):
-        raise DataError(f"future=: its times are {df['ds'].dtype}, those of the history {frame.df['ds'].dtype}")
+        kinds = f"its times are {df['ds'].dtype}, those of the history {frame.df['ds'].dtype}"
+        raise DataError(f"future=: {kinds}: write both as whole numbers, as dates of one zone, or as dates without")
     if frame.names.id is None:
         ids = frame.df["unique_id"].unique()
         df = pd.concat([df.assign(unique_id=name) for name in ids], ignore_index=True)

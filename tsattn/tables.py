@@ -243,7 +243,10 @@ def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.D
     clock = None
     if frame.regular and getattr(rows, "tz", None) is not None:  # the last stamp may stand elsewhere, where a clock is put back
         clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), frame.lengths))[last]
-    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
+    try:
+        stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
+    except ValueError as error:
+        raise DataError(f"horizon={horizon}: {error}; take fewer steps") from error
     after = np.arange(len(stamps)) % (horizon + 1) > 0
     ids = frame.df["unique_id"].to_numpy()[last]
     table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]})
