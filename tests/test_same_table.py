@@ -181,5 +181,5 @@ def test_a_horizon_may_be_a_whole_number_of_numpy():
 
 def test_a_horizon_beyond_the_calendar_is_refused_by_its_name():
     forecaster = Forecaster(3).fit_naive(pd.DataFrame({"ds": DAYS, "y": 1.0}))
-    with pytest.raises(DataError, match=r"horizon=100000: 100001 steps of D go beyond .*take fewer steps"):
+    with pytest.raises(DataError, match=r"horizon=100000: the times go beyond .*take fewer steps"):
         forecaster.predict(horizon=100_000)

@@ -155,7 +155,10 @@ def panel_and_steps(
     check_steps_ahead(len(frame.lengths), horizon)
     _check_rows(frame, features, fitted.network is not None)
     whole = whole_blocks(fitted, horizon)
-    ahead = stamps_after(frame, whole, future)
+    try:
+        ahead = stamps_after(frame, whole, future)
+    except ValueError as error:
+        raise DataError(f"horizon={horizon}: {error}; take fewer steps") from error
     recent = fitted.settings.context_length
     panel = make_panel(frame, horizon=whole, features=features, ahead=calendar.stamps_of(ahead), recent=recent)
     strict = strict and fitted.verdict.answer == NETWORK
@@ -243,10 +246,7 @@ def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.D
     clock = None
     if frame.regular and getattr(rows, "tz", None) is not None:  # the last stamp may stand elsewhere, where a clock is put back
         clock = calendar.clocks(rows, frame.freq, np.repeat(np.arange(len(last)), frame.lengths))[last]
-    try:
-        stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
-    except ValueError as error:
-        raise DataError(f"horizon={horizon}: {error}; take fewer steps") from error
+    stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
     after = np.arange(len(stamps)) % (horizon + 1) > 0
     ids = frame.df["unique_id"].to_numpy()[last]
     table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]})
