@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 import tsattn
 from tsattn import cli
 from tsattn import config as settings
-from tsattn.pretrain_config import LengthConfig, default_prior
+from tsattn.pretrain_config import LengthConfig, default_prior, default_short_prior
 
 ROOT = Path(tsattn.__file__).parent
 COMMANDS = {
@@ -274,7 +274,8 @@ def other_than(name: str, value: object) -> object:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_field_can_be_overridden_without_a_plus(composed, name):
-    apart = ("read.resample", "lengths", "prior")  # it excludes read.count_per; those have parts of their own: below
+    # the first excludes read.count_per; the others have parts of their own: below
+    apart = ("read.resample", "lengths", "prior", "short_prior")
     changed = {key: other_than(key, value) for key, value in leaves(COMMANDS[name]) if key not in apart}
     text = [f"{key}={value}" for key, value in changed.items()]
     config = composed(name, *text)
@@ -284,9 +285,11 @@ def test_every_field_can_be_overridden_without_a_plus(composed, name):
             found = getattr(found, part)
         assert found == value, key
     if name == "pretrain":
-        found = composed(name, "lengths=[{context: 32, num_future: 2, windows: 8, share: 0.5}]", "prior.counts=0.7")
+        lengths = "lengths=[{context: 32, num_future: 2, windows: 8, share: 0.5}]"
+        found = composed(name, lengths, "prior.counts=0.7", "short_prior.counts=0.6")
         assert found.lengths == [LengthConfig(32, 2, 8, 0.5)]
         assert found.prior == {**default_prior(), "counts": 0.7}
+        assert found.short_prior == {**default_short_prior(), "counts": 0.6}
     else:
         assert composed(name, "read.resample=MS").read.resample == "MS"
 

@@ -47,7 +47,7 @@ def test_products_are_in_bfloat16_where_the_processor_has_instructions_for_them(
 
 @pytest.fixture(scope="module")
 def bank() -> Bank:
-    return make_bank(SMALL.prior, (40, 40, 10), seed=0)
+    return make_bank((SMALL.prior,) * 3, (40, 40, 10), seed=0)
 
 
 class Clock:
@@ -220,12 +220,12 @@ def test_weights_that_are_no_numbers_are_neither_shipped_nor_saved(tmp_path, sho
 
 
 def test_a_bank_of_other_series_in_the_folder_is_not_taken(tmp_path):
-    first = make_bank({"economic": 1.0}, (3, 3, 3), seed=0, folder=tmp_path)
-    again = make_bank({"economic": 1.0}, (3, 3, 3), seed=0, folder=tmp_path)
+    first = make_bank(({"economic": 1.0},) * 3, (3, 3, 3), seed=0, folder=tmp_path)
+    again = make_bank(({"economic": 1.0},) * 3, (3, 3, 3), seed=0, folder=tmp_path)
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert len(list(tmp_path.iterdir())) == 3
     for prior, seed in (({"counts": 1.0}, 0), ({"economic": 1.0}, 1)):
-        other = make_bank(prior, (3, 3, 3), seed=seed, folder=tmp_path)
+        other = make_bank((prior,) * 3, (3, 3, 3), seed=seed, folder=tmp_path)
         assert not torch.equal(first.short, other.short)
 
 
@@ -236,7 +236,7 @@ def test_weights_that_ship_are_not_put_into_another_model():
 
 @pytest.mark.slow
 def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, short, bank):
-    fresh = make_bank(SMALL.prior, (40, 40, 10), seed=1)
+    fresh = make_bank((SMALL.prior,) * 3, (40, 40, 10), seed=1)
     config = replace(SMALL, minutes=4.0, learning_rate=1e-2, output=str(tmp_path))
     before = pretraining.held_out_loss(network_of(config), config, fresh)
     pretrain(config, str)

@@ -122,12 +122,12 @@ def test_the_mixture_has_the_shares_of_its_weights(monkeypatch):
 def test_a_bank_is_kept_in_its_folder_and_its_chunks_do_not_depend_on_its_size(tmp_path, monkeypatch):
     monkeypatch.setattr(prior, "CHUNK", 20)
     monkeypatch.setattr(prior, "LENGTHS", (24, 40, 80))
-    small = prior.make_bank(PRIOR, (20, 20, 20), seed=2)
-    large = prior.make_bank(PRIOR, (50, 40, 20), seed=2, folder=tmp_path)
+    small = prior.make_bank((PRIOR,) * 3, (20, 20, 20), seed=2)
+    large = prior.make_bank((PRIOR,) * 3, (50, 40, 20), seed=2, folder=tmp_path)
     assert [tuple(part.shape) for part in large] == [(50, 24), (40, 40), (20, 80)]
     assert all(torch.equal(a, b[:20]) for a, b in zip(small, large, strict=True))
     monkeypatch.setattr(prior, "draw", None)  # whoever draws again fails
-    again = prior.make_bank(PRIOR, (50, 40, 20), seed=2, folder=tmp_path)
+    again = prior.make_bank((PRIOR,) * 3, (50, 40, 20), seed=2, folder=tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(again, large, strict=True))
 
 

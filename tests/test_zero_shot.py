@@ -71,9 +71,10 @@ def test_changed_weights_are_refused(tmp_path, monkeypatch):
 
 def test_the_first_1000_series_of_the_prior_are_drawn_again_from_the_manifest_s_seed():
     facts = json.loads((resources.files("tsattn") / "pretrained" / "manifest.json").read_text())
-    series = draw(facts["config"]["prior"], CHUNK, LENGTHS[0], seed=chunk_seed(facts["config"]["seed"], 0, 0))
+    series = draw(facts["config"]["short_prior"], CHUNK, LENGTHS[0], seed=chunk_seed(facts["config"]["seed"], 0, 0))
     assert digest(series) == facts["prior_sha256"]
     assert facts["config"]["prior"] == PretrainConfig().prior
+    assert facts["config"]["short_prior"] == PretrainConfig().short_prior
 
 
 def test_forecasts_of_ten_series_are_those_that_were_written_down():

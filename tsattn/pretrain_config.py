@@ -41,16 +41,30 @@ def default_lengths() -> list[LengthConfig]:
 
 
 def default_prior() -> dict[str, float]:
-    """Shares of the generators of `tsattn.synthetic.generators`."""
+    """Shares of the generators of `tsattn.synthetic.generators` in the medium and long series."""
     return {
-        "trend_season_noise": 0.36,
-        "economic": 0.24,
-        "counts": 0.12,
+        "trend_season_noise": 0.42,
+        "economic": 0.16,
+        "counts": 0.13,
         "exponential_smoothing": 0.07,
         "random_walk": 0.06,
         "seasonal_walk": 0.05,
         "gaussian_process": 0.06,
-        "regimes": 0.04,
+        "regimes": 0.05,
+    }
+
+
+def default_short_prior() -> dict[str, float]:
+    """The same in the short series: who has few rows mostly has years, quarters or months, whose trends go on."""
+    return {
+        "trend_season_noise": 0.13,
+        "economic": 0.56,
+        "counts": 0.12,
+        "exponential_smoothing": 0.07,
+        "random_walk": 0.03,
+        "seasonal_walk": 0.04,
+        "gaussian_process": 0.02,
+        "regimes": 0.03,
     }
 
 
@@ -78,6 +92,7 @@ class PretrainConfig:
     )
     lengths: list[LengthConfig] = field(default_factory=default_lengths)
     prior: dict[str, float] = field(default_factory=default_prior)
+    short_prior: dict[str, float] = field(default_factory=default_short_prior)
     short_series: int = 280_000  # of the bank, of 192 rows
     medium_series: int = 220_000  # of 640 rows
     long_series: int = 25_000  # of 2304 rows

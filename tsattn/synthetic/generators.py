@@ -17,6 +17,11 @@ from tsattn.synthetic.components import DAYS, noise, periods, season, smooth, tr
 from tsattn.synthetic.draws import chance, choose, log_normal, log_uniform, normal, pick, rows, standardized, uniform
 
 MOST = 24  # longest season of the recursive generators
+FIGURES = (  # of yearly, quarterly, monthly figures: season, how growth wanders, its mean and the deviation of the mean
+    (1.0, 0.7, 0.6, 0.7),
+    (4.0, 0.6, 0.2, 0.5),
+    (12.0, 0.2, 0.06, 0.16),
+)
 
 
 def gaussian_process(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
@@ -141,11 +146,12 @@ def autoregression(generator: Generator, batch: int, length: int) -> Float[Tenso
 def random_walk(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """y = sum of v_t e_t + drift, and its exponential in 40 %: prices and stocks with stochastic volatility (Taylor 1982).
 
-    log v is a smooth curve of U(0, 1) or white noise; drift N(0, 0.06) of a step; 40 % are exp(LU(0.003, 0.08) y); a quarter
-    return to their mean: y_t = U(0.9, 1) y_(t-1) + step.
+    log v is a smooth curve of U(0, 1) or white noise; drift N(0, 0.06) of a step, N(0, 0.5) in 45 %; 40 % are
+    exp(LU(0.003, 0.08) y); a quarter return to their mean: y_t = U(0.9, 1) y_(t-1) + step.
     """
     loudness = torch.exp(uniform(generator, 0, 1, batch, 1) * smooth(generator, batch, length))
-    step = noise(generator, batch, length) * loudness + normal(generator, 0, 0.06, batch, 1)
+    drift = normal(generator, 0, 1, batch, 1) * choose(generator, (0.06, 0.5), (55, 45), batch, 1)
+    step = noise(generator, batch, length) * loudness + drift
     y = step.cumsum(1)
     keep = uniform(generator, 0.9, 1.0, batch)
     last, values = torch.zeros_like(keep), []
@@ -162,27 +168,34 @@ def random_walk(generator: Generator, batch: int, length: int) -> Float[Tensor, 
 def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """Yearly, quarterly and monthly figures of firms and countries: growth that wanders and is damped, times a season.
 
-    log y = l + s_m + n; l' = l + g + d e; g' = mean + phi (g - mean) + q e', phi = U(0.5, 1), d = LU(0.003, 0.25). Yearly
-    figures (m = 1, 42 %) are sums over many months: n of deviation r = d LU(0.02, 0.6), q = d LU(0.08, 1), mean = (d + 0.2 r)
-    N(0.45, 0.7). Others (m = 4, 12): r = d LU(0.1, 8), at most 0.4, q = d LU(0.05, 0.6), mean = (d + 0.2 r) N(0.2, 0.5). q is 0
-    in 30 %, mean in 15 %. Seasons of LU(0.03, 0.9), or in half of the series of (d + r) LU(0.1, 5), fixed or drifting, in the
-    same shape all years. Levels break in 8 %. A quarter of the series are log y, with season and noise of a size of their own.
+    log y = l + a + s_m + n; l' = l + mean + g; g' = phi g + q e', phi = U(0.5, 1); a' = keep a + d e, keep = 1, or in 40 %
+    U(0.4, 0.97): the level returns to its trend; d = LU(0.003, 0.25). Yearly figures (m = 1, 42 %) are sums over many months:
+    n of deviation r = d LU(0.02, 0.6); of others (m = 4, 25 %; m = 12) r = d LU(0.1, 8), at most 0.4. q = d LU(0.07, 1) times
+    0.7, 0.6, 0.2 for m = 1, 4, 12, and 0 in 30 %; mean = (d + 0.2 r) times N(0.6, 0.7), N(0.2, 0.5), N(0.06, 0.16), and 0 in
+    15 %. In half of the series times change, at chance LU(0.003, 0.05) a row: the mean becomes a share N(0.6, 0.6) of what it
+    was first, so that growth ends. Seasons of LU(0.03, 0.9), or in half of the series of (d + r) LU(0.1, 5), fixed or drifting,
+    in the same shape all years. Levels break in 8 %. A quarter of the series are log y, with season and noise of a size of
+    their own.
     """
-    period = choose(generator, (1, 4, 12), (42, 25, 33), batch, 1)
     move = log_uniform(generator, 0.003, 0.25, batch)
+    chosen = torch.tensor(FIGURES, device=move.device, dtype=move.dtype)[pick(generator, (42, 25, 33), batch)]
+    period, wander, usual, spread = chosen[:, :1], *chosen[:, 1:].unbind(1)
     yearly = period[:, 0] == 1
     rough = torch.where(yearly, log_uniform(generator, 0.02, 0.6, batch), log_uniform(generator, 0.1, 8.0, batch))
     rough = (move * rough).clamp(max=0.4)
-    turn = move * torch.where(yearly, 1.0, 0.6) * log_uniform(generator, 0.08, 1.0, batch) * chance(generator, 0.7, batch)
+    turn = move * wander * log_uniform(generator, 0.07, 1.0, batch) * chance(generator, 0.7, batch)
     phi = uniform(generator, 0.5, 1.0, batch)
-    mean = torch.where(yearly, normal(generator, 0.45, 0.7, batch), normal(generator, 0.2, 0.5, batch))
-    mean = (move + 0.2 * rough) * mean * chance(generator, 0.85, batch)
+    mean = (move + 0.2 * rough) * (usual + spread * normal(generator, 0, 1, batch)) * chance(generator, 0.85, batch)
+    change = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 0.003, 0.05, batch, 1)
+    times = (change & chance(generator, 0.5, batch, 1)).cumsum(1)  # how often times have changed so far
+    part = torch.where(times == 0, 1.0, normal(generator, 0.6, 0.6, batch, length + 1).gather(1, times))
     shocks, turns = noise(generator, batch, length), noise(generator, batch, length)
-    growth, level, levels = mean + turn * normal(generator, 0, 2, batch), torch.zeros_like(move), []
+    keep = torch.where(chance(generator, 0.4, batch), uniform(generator, 0.4, 0.97, batch), 1.0)
+    growth, level, away, levels = turn * normal(generator, 0, 2, batch), torch.zeros_like(move), torch.zeros_like(move), []
     for t in range(length):
-        level = level + growth + move * shocks[:, t]
-        growth = (mean + phi * (growth - mean) + turn * turns[:, t]).clamp(-0.3, 0.3)
-        levels.append(level)
+        level = level + (part[:, t] * mean + growth).clamp(-0.3, 0.3)
+        growth, away = phi * growth + turn * turns[:, t], keep * away + move * shocks[:, t]
+        levels.append(level + away)
     log_level = torch.stack(levels, dim=1)
     broken = (rows(generator, length) > uniform(generator, 0, length, batch, 1)) * chance(generator, 0.08, batch, 1)
     log_level = log_level + broken * normal(generator, 0, 3, batch, 1) * (move + rough)[:, None]

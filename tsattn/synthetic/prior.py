@@ -72,16 +72,21 @@ def digest(series: Float[Tensor, "S T"]) -> str:
 
 
 def make_bank(
-    prior: dict[str, float], sizes: tuple[int, int, int], *, seed: int, folder: Path | None = None, device: str = "cpu"
+    priors: tuple[dict[str, float], ...],
+    sizes: tuple[int, int, int],
+    *,
+    seed: int,
+    folder: Path | None = None,
+    device: str = "cpu",
 ) -> Bank:
-    """Short, medium and long series; chunk i has a seed of its own. Kept in `folder`, from where the next call takes it.
+    """Short, medium and long series, each of a prior; chunk i has a seed of its own. Kept in `folder` for the next call.
 
     The name of a file holds a digest of the prior, its size and length, the seed and the device, so that no other is taken.
     """
     from safetensors.torch import load, save
 
     parts, most = [], CHUNK if device == "cpu" else GPU_CHUNK
-    for offset, (name, size, length) in enumerate(zip(Bank._fields, sizes, LENGTHS, strict=True)):
+    for offset, (name, prior, size, length) in enumerate(zip(Bank._fields, priors, sizes, LENGTHS, strict=True)):
         made_of = json.dumps([prior, size, length, seed, device]).encode()
         path = None if folder is None else folder / f"{name}-{hashlib.sha256(made_of).hexdigest()[:12]}.safetensors"
         if path is not None and path.exists():

@@ -41,7 +41,7 @@ SAVE_SECONDS = 300.0
 LOG_STEPS = 50
 AVERAGED = 0.75  # share of the progress after which weights are averaged
 HELD_OUT = 2_147_000_000  # seed of the windows that are never trained on
-SHORT_SHARE = {32: 0.6, 64: 0.6, 128: 0.4}  # of windows from the short series; the others are from the medium ones
+SHORT_SHARE = {32: 0.85, 64: 0.8, 128: 0.6}  # of windows from the short series; the others are from the medium ones
 LONGEST_MEDIUM = 640
 SEASONS = (1, 4, 7, 12, 24)  # steps after which a window may repeat itself
 
@@ -170,7 +170,11 @@ def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path
     sizes = (config.short_series, config.medium_series, config.long_series)
     began = time.monotonic()
     bank = make_bank(
-        config.prior, sizes, seed=config.seed, folder=None if device.type == "cuda" else folder, device=device.type
+        (config.short_prior, config.prior, config.prior),
+        sizes,
+        seed=config.seed,
+        folder=None if device.type == "cuda" else folder,
+        device=device.type,
     )
     rows = sum(part.numel() for part in bank)
     say(f"bank of {sum(len(part) for part in bank):,} series, {rows:,} values, in {time.monotonic() - began:.0f} s")
@@ -266,7 +270,7 @@ def ship(run: Run, progress: Progress, folder: Path, first: dict[str, Tensor]) -
         "levels": LEVELS,
         **progress._asdict(),
         "began_with": shipped_before(config),
-        "prior_sha256": digest(draw(config.prior, CHUNK, LENGTHS[0], seed=chunk_seed(config.seed, 0, 0))),
+        "prior_sha256": digest(draw(config.short_prior, CHUNK, LENGTHS[0], seed=chunk_seed(config.seed, 0, 0))),
         "machine": f"{run.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
         "versions": {name: version(name) for name in ("tsattn", "torch", "numpy")} | {"python": platform.python_version()},
     }
