@@ -61,9 +61,12 @@ def draw(prior: dict[str, float], count: int, length: int, *, seed: int, device:
 def simulate(count: int, length: int, *, seed: int = 0, prior: dict[str, float] | None = None) -> np.ndarray:
     """`count` series of `length` rows as the pretrained model has seen them, standardized, float32 [S, T].
 
-    `prior` holds shares of generators by name, such as `{"counts": 1.0}`; by default those of `PretrainConfig`.
+    `prior` holds shares of generators by name, such as `{"counts": 1.0}`; by default those of `PretrainConfig`, up to 192 rows
+    of its `short_prior`.
     """
-    return draw(prior or PretrainConfig().prior, count, length, seed=seed).numpy()
+    config = PretrainConfig()
+    usual = config.short_prior if length <= LENGTHS[0] else config.prior
+    return draw(prior or usual, count, length, seed=seed).numpy()
 
 
 def digest(series: Float[Tensor, "S T"]) -> str:
