@@ -139,6 +139,13 @@ def whole_numbers(asked: Asked) -> np.ndarray:
     return zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., MEDIAN])
 
 
+def tilted(asked: Asked) -> np.ndarray:
+    """With a line added and taken off, where a short series goes one way."""
+    series, aids = asked.series, zero_shot.AIDS._replace(pull=0.0)
+    panel = scoring.panel_of(series.past)
+    return zero_shot.forecast(panel, series.horizon, levels=LEVELS, integer=series.integer, aids=aids)[1]
+
+
 def shipped(asked: Asked) -> np.ndarray:
     """What `predict` asks."""
     return scoring.with_aids(asked.series)
@@ -152,7 +159,8 @@ WAYS: dict[str, Callable[[Asked], np.ndarray]] = {
     "the same, the last 512 rows": lambda asked: only(asked, "recent"),
     "mean of the four views": even,
     "the same, quantiles of counts rounded": whole_numbers,
-    "**what ships**: the same, short series pulled to the last value": shipped,
+    "the same, short series that go one way tilted": tilted,
+    "**what ships**: the same, few values pulled to the last one": shipped,
     "mean of the views weighted by back-test": by_backtest,
     "mean of the views, widths by back-test": calibrated,
     "what ships, with exponential smoothing": lambda asked: scoring.with_smoothing(asked.series),

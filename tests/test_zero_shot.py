@@ -150,11 +150,11 @@ def test_a_long_series_is_read_in_four_views():
     np.testing.assert_allclose(found, averaged(y, y[600:], y[900:], y[-512:]), atol=1e-4)
 
 
-def test_fewer_than_eight_values_pull_the_answer_a_quarter_of_the_way_to_the_last_one():
+def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one():
     y = np.array([3.0, 8.0, NAN, 5.0, 9.0, 4.0])
     _, found = forecast(y, waves(8))
     _, free = forecast(y, waves(8), aids=zero_shot.Aids(pull=0.0))
-    np.testing.assert_allclose(found[0], free[0] + 0.25 * (4.0 - free[0, :, 4:5]), atol=1e-9)
+    np.testing.assert_allclose(found[0], free[0] + zero_shot.AIDS.pull * (4.0 - free[0, :, 4:5]), atol=1e-9)
     np.testing.assert_allclose(found[1], free[1], atol=1e-9)
 
 
@@ -345,3 +345,32 @@ def test_other_weights_than_those_of_the_folder_are_refused(monkeypatch):
     monkeypatch.setattr(zero_shot, "pretrained", lambda: other)
     with pytest.raises(ValueError, match="other pretrained weights"):
         predict(forecaster.fitted_, panel_of(waves(60)), 3, "pretrained")
+
+
+# ---- short series that go one way --------------------------------------------------------------------------------------
+
+
+def test_short_series_that_go_one_way_are_read_with_a_line_added_and_taken_off():
+    random = np.random.default_rng(4)
+    up = np.cumsum(3 + 2 * random.normal(size=20))
+    down, gaps = -up, np.where(np.arange(20) % 7 == 3, NAN, up)
+    plain = zero_shot.AIDS._replace(tilt=False)
+    for y in (up, down, gaps):
+        slope = np.abs(np.diff(y[~np.isnan(y)])).mean()
+        line = slope * np.arange(-19, 1)
+        answers = []
+        for sign in (0, 1, -1):
+            answers.append(forecast(y + sign * line, aids=plain)[1] - sign * slope * np.arange(1, 13)[None, :, None])
+        np.testing.assert_allclose(forecast(y)[1], np.mean(answers, axis=0), rtol=1e-4, atol=1e-4 * slope)
+
+
+def test_other_series_are_not_tilted():
+    random = np.random.default_rng(5)
+    walk = np.cumsum(3 + 2 * random.normal(size=65))  # too long
+    quarters = np.arange(40) + 20.0 * (np.arange(40) % 4 == 0)
+    counts = np.where(np.arange(40) == 35, 9.0, 0.0)
+    noise = random.normal(size=40)
+    constant, three = np.full(30, 7.0), np.array([1.0, 2.0, 3.0])
+    for y in (walk, quarters, counts, noise, constant, three):
+        _, found = forecast(y)
+        np.testing.assert_array_equal(found, forecast(y, aids=zero_shot.AIDS._replace(tilt=False))[1])
