@@ -139,9 +139,18 @@ def whole_numbers(asked: Asked) -> np.ndarray:
     return zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., MEDIAN])
 
 
+def narrowed(asked: Asked) -> np.ndarray:
+    """Quantiles nearer to the median."""
+    return with_aids(asked.series, zero_shot.AIDS._replace(pull=0.0, tilt=False))
+
+
 def tilted(asked: Asked) -> np.ndarray:
     """With a line added and taken off, where a short series goes one way."""
-    series, aids = asked.series, zero_shot.AIDS._replace(pull=0.0)
+    return with_aids(asked.series, zero_shot.AIDS._replace(pull=0.0))
+
+
+def with_aids(series: Series, aids: zero_shot.Aids) -> np.ndarray:
+    """All series with these aids."""
     panel = scoring.panel_of(series.past)
     return zero_shot.forecast(panel, series.horizon, levels=LEVELS, integer=series.integer, aids=aids)[1]
 
@@ -159,6 +168,7 @@ WAYS: dict[str, Callable[[Asked], np.ndarray]] = {
     "the same, the last 512 rows": lambda asked: only(asked, "recent"),
     "mean of the four views": even,
     "the same, quantiles of counts rounded": whole_numbers,
+    "the same, intervals narrowed": narrowed,
     "the same, short series that go one way tilted": tilted,
     "**what ships**: the same, few values pulled to the last one": shipped,
     "mean of the views weighted by back-test": by_backtest,

@@ -159,10 +159,11 @@ def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one
 
 
 def averaged(*parts):
-    """The mean of the answers to the parts, right side up and upside down."""
+    """The mean of the answers to the parts, right side up and upside down, 94 % as wide."""
     plain = [forecast(part, aids=zero_shot.NO_AIDS)[1] for part in parts]
     turned = [-forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1] for part in parts]
-    return np.mean([*plain, *turned], axis=0)
+    mean = np.mean([*plain, *turned], axis=0)
+    return mean[..., 4:5] + 0.94 * (mean - mean[..., 4:5])
 
 
 def test_quantiles_of_counts_are_whole_numbers_from_zero_on_that_hold_what_they_held():
