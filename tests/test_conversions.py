@@ -23,7 +23,7 @@ import torch
 from tsattn.config import ReadConfig
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
-from tsattn.data.raw.objects import columns_of
+from tsattn.data.raw.objects import columns_of, without_blanks
 from tsattn.forecaster import Forecaster
 
 UTC = dt.UTC
@@ -585,5 +585,6 @@ def test_an_unnamed_index_of_written_dates_is_the_time(kind):
 @pytest.mark.parametrize("dtype", ["str", "string", "string[python]", "object"])
 def test_texts_of_every_storage_are_trimmed_and_a_missing_one_is_empty(dtype):
     texts = [" a", "b\t", None, "ä\u00a0", "", "12"]
-    columns, _ = columns_of(pd.DataFrame({"name": pd.Series(texts, dtype=dtype), "y": range(6)}))
+    columns, trimmed = without_blanks(columns_of(pd.DataFrame({"name": pd.Series(texts, dtype=dtype), "y": range(6)}))[0])
+    assert trimmed == {"name"}
     assert columns["name"].to_pylist() == ["a", "b", "", "ä", "", "12"]

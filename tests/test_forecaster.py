@@ -101,7 +101,7 @@ def test_an_unfitted_forecaster_cannot_be_saved(tmp_path):
 
 
 def test_a_loaded_forecaster_asks_for_data(trained_folder):
-    with pytest.raises(ValueError, match="a loaded model holds no data"):
+    with pytest.raises(ValueError, match="no data are kept here, as in a loaded model"):
         Forecaster.load(trained_folder).predict()
 
 

@@ -75,16 +75,6 @@ def test_a_repeated_hour_among_rows_without_order_is_refused():
 # ---- form --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_wide_table_is_its_long_form_from_the_first_values_on():
-    wide = pd.DataFrame({"date": DAYS, "a": np.arange(60.0), "b": np.arange(60.0) ** 2, "none": np.nan})
-    wide.loc[:39, "b"] = np.nan
-    wide.loc[50, "b"] = np.nan
-    frame = frame_of(wide)
-    assert frame.lengths.tolist() == [60, 20, 60]
-    long = wide[["date", "a", "b"]].melt("date", var_name="unique_id", value_name="y").dropna()
-    pd.testing.assert_frame_equal(frame.df[:80], frame_of(long).df, check_dtype=False)
-
-
 @pytest.mark.parametrize("form", ["csv", "frame", "parquet"])
 def test_blanks_around_ids_are_removed_and_said(tmp_path, form):
     table = pd.DataFrame({"store": ["a"] * 60 + ["b "] * 60, "date": [*DAYS, *DAYS], "y": 1.0})

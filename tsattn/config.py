@@ -342,7 +342,7 @@ class FitConfig:
             raise ValueError(f"model={self.model.name} draws all series together: trainer.sampling has no meaning for it")
 
 
-def check_horizon(horizon: object) -> None:
+def check_horizon(horizon: Any) -> None:
     """Raise a `ValueError` unless `horizon` is a whole number of at least 1."""
     if isinstance(horizon, bool) or not hasattr(horizon, "__index__") or horizon < 1:
         raise ValueError(f"horizon={horizon!r} must be a whole number of steps, 1 or more")

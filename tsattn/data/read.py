@@ -251,7 +251,6 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
     df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y})  # copies all three
     for name, column in further.items():
         df[name] = pd.Series(np.tile(column, len(values)), dtype=column.dtype)
-    df = _from_first_values(df, num) if wide else df
     problems += settle_static(df, chosen.declared.static)
     if problems:
         raise DataError("\n".join(problems))
@@ -259,13 +258,6 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
     time_name = " ".join(chosen.time) if parsed is not None else None
     names = Names("/".join(chosen.ids) or None, time_name, value_name, convert.number_type(loaded, chosen.ids))
     return Rows(df, names, tuple(findings))
-
-
-def _from_first_values(df: pd.DataFrame, num: int) -> pd.DataFrame:
-    """The series of a wide table, `num` rows each, from their first values on; one without any stays as it is."""
-    known = df["y"].notna().to_numpy().reshape(-1, num)
-    begun = np.logical_or.accumulate(known, axis=1) | ~known.any(1, keepdims=True)
-    return df if begun.all() else df.loc[begun.ravel()].reset_index(drop=True)
 
 
 def _numbers(
