@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsattn.data import calendar, cycles
 from tsattn.data.findings import DataError
 
 LARGEST = 1e150
@@ -113,6 +112,8 @@ def make_panel(frame: Frame, *, horizon: int, features: list[str], ahead: Any = 
     Series on one grid share the rows of the calendar; a grid of another phase (weeks from Sunday beside weeks from Monday) has
     rows of its own behind it.
     """
+    from tsattn.data import calendar  # loads pandas, which forecasting from arrays does without
+
     indptr = np.append(0, np.cumsum(frame.lengths)).astype(np.int64)
     stamps, begin = calendar.stamps_of(frame.df), indptr[:-1]
     if frame.regular:
@@ -138,6 +139,8 @@ def _calendar(
     first: Any, lengths: np.ndarray, horizon: int, freq: str, features: list[str], recent: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row of the calendar where each series starts [S], below 0 where it begins later (`recent`), and the calendar [U, K]."""
+    from tsattn.data import calendar, cycles
+
     start = np.zeros(len(lengths), np.int64)
     if not features:
         return start, np.zeros((1, 0), np.float32)
@@ -175,6 +178,8 @@ def _own_calendars(
     stamps: Any, indptr: np.ndarray, ahead: Any, horizon: int, freq: str, features: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same for series on no grid: each has the rows of its own stamps and of the `horizon` ones in `ahead`."""
+    from tsattn.data import calendar, cycles
+
     lengths = np.diff(indptr)
     start = indptr[:-1] + horizon * np.arange(len(lengths))
     order = np.argsort(
