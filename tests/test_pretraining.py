@@ -235,8 +235,10 @@ def test_weights_that_ship_are_not_put_into_another_model():
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, short, bank):
-    fresh = make_bank((SMALL.prior,) * 3, (40, 40, 10), seed=1)
+def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, short, monkeypatch):
+    """On walks with a season, which so small a network can learn from so few; of the whole prior it learns 4 % at most."""
+    trained, fresh = (make_bank(({"seasonal_walk": 1.0},) * 3, (40, 40, 10), seed=seed) for seed in (0, 1))
+    monkeypatch.setattr(pretraining, "make_bank", lambda *_, **__: trained)
     config = replace(SMALL, minutes=4.0, learning_rate=1e-2, output=str(tmp_path))
     before = pretraining.held_out_loss(network_of(config), config, fresh)
     pretrain(config, str)
@@ -245,7 +247,7 @@ def test_training_lowers_the_loss_on_windows_that_are_not_trained_on(tmp_path, s
         {**network.state_dict(), **{k: v.float() for k, v in weights_in(tmp_path / pretraining.WEIGHTS).items()}}
     )
     after = pretraining.held_out_loss(network, config, fresh)
-    assert np.mean(list(after.values())) < 0.9 * np.mean(list(before.values()))
+    assert np.mean(list(after.values())) < 0.7 * np.mean(list(before.values()))
 
 
 GUARD = """
