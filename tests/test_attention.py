@@ -20,6 +20,7 @@ from tsattn.nn.attention import (
     full,
     local_mask,
     padding_mask,
+    written_out,
 )
 from tsattn.nn.efficient import linear, local, prob_sparse
 from tsattn.nn.positional import expand_bias, rotary_angles
@@ -162,6 +163,36 @@ def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_th
     assert calls == [1]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("num_keys", [11, 13, 16, 30])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, TOKENS])
+def test_written_out_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
+    """`rows`: no mask, one for all queries, one for each; 13 and 30 keys are filled up to 16 and 32."""
+    q, k, v = (part.requires_grad_() for part in random_heads(seed=5, num_keys=num_keys))
+    mask = torch.rand(BATCH, 1, rows, num_keys, generator=torch.Generator().manual_seed(0)) < 0.5 if rows else None
+    bias = torch.randn(1, HEADS, TOKENS, num_keys, dtype=q.dtype, requires_grad=True) if biased else None
+    parts = [part for part in (q, k, v, bias) if part is not None]
+    expected = attention_with_weights(q, k, v, mask, bias)[0]
+    found = written_out(q, k, v, mask, bias)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weight = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).reshape(found.shape)
+    gradients = (torch.autograd.grad((z * weight).sum(), parts) for z in (found, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+
+
+def test_a_mask_that_hides_nothing_is_left_out_on_a_cpu(monkeypatch):
+    asked, plain = [], torch.nn.functional.scaled_dot_product_attention
+    spied = lambda *parts, attn_mask=None: asked.append(attn_mask) or plain(*parts, attn_mask=attn_mask)  # noqa: E731
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+    q, k, v = random_heads()
+    everything = torch.ones(BATCH, 1, 1, TOKENS, dtype=torch.bool)
+    torch.testing.assert_close(attention(q, k, v, everything), attention(q, k, v), rtol=0, atol=0)
+    everything[0, 0, 0, 1] = False
+    assert not torch.allclose(attention(q, k, v, everything), attention(q, k, v))
+    assert [mask is None for mask in asked] == [True, True, False, True]
 
 
 @pytest.mark.parametrize(

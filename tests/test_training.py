@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -16,13 +18,14 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from tsattn.config import EncoderConfig, TrainerConfig
+from tsattn.config import EncoderConfig, PatchConfig, TrainerConfig
 from tsattn.data.panel import Panel
 from tsattn.data.windows import panel_tensors, windows_between
 from tsattn.fitted import Settings, build_network
+from tsattn.models.encoder import Encoder
 from tsattn.training.callbacks import BestWeights, TrainingError
 from tsattn.training.fit import Reporting, TrainData, Trained, train
-from tsattn.training.machine import own_random_state, resolve_device, threads_for
+from tsattn.training.machine import operations_of, own_random_state, resolve_device, threads_for
 from tsattn.training.module import PHASES, ForecastModule
 from tsattn.training.stream import BatchStream, chances_of, default_batch_size, validation_batches
 
@@ -506,14 +509,54 @@ def test_the_panel_and_the_finite_flag_live_on_the_device_of_the_module():
     assert module.state_dict().keys() == {"model.level"}  # data are not part of the weights
 
 
-def test_a_small_model_is_trained_on_one_thread_and_the_number_of_threads_is_put_back():
+def test_small_steps_are_taken_on_one_thread_and_the_number_of_threads_is_put_back():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with threads_for(torch.nn.Linear(10, 10)):
+        with threads_for(1e8):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with threads_for(torch.nn.Linear(1000, 1000)):
+        with threads_for(1e11):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_operations_of_a_step_are_those_that_torch_counts():
+    """Forwards, and twice as many backwards; attention itself, the head and the copies come on top of 2 for each parameter."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = PatchConfig(patch_length=8, d_model=64, num_layers=3, num_heads=2, d_ff=256, positional="learned", head="point")
+    model = Encoder(config, num_features=0, context_length=128, horizon=32, levels=[0.5])
+    context = torch.randn(4, 128, 1)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(context, torch.ones_like(context, dtype=torch.bool), None, 32)
+    told = operations_of(model, windows=4, context_length=128, horizon=32)
+    assert told == pytest.approx(3 * counter.get_total_flops(), rel=0.25)
+    assert operations_of(Constant(), windows=4, context_length=128, horizon=32) == 24  # one parameter, no tokens
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the C library of Linux")
+def test_memory_is_kept_between_steps_and_goes_back_at_the_end():
+    """In a process of its own, as thresholds of the C library are for all of it: pages that arrays of 64 MB cost."""
+    code = """
+import resource, torch
+from tsattn.training.machine import kept_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+usual = faults()
+with kept_memory():
+    faults()
+    kept = faults()
+print(usual, kept, faults())
+"""
+    usual, kept, after = map(int, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    if usual < 1000:
+        pytest.skip("this C library keeps memory by itself")
+    assert kept < usual / 10
+    assert after > usual / 2

@@ -23,7 +23,9 @@ from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
 from tsattn.training.machine import (
     is_out_of_memory,
     is_streamed,
+    kept_memory,
     make_logger,
+    operations_of,
     own_random_state,
     quiet_lightning,
     resolve_device,
@@ -202,7 +204,10 @@ def run_once(run: Run, checkpoint: Checkpoint) -> dict[str, Any]:
     best = BestWeights(held_out, run.data.validation_end, every=config.validate_every, patience=config.patience)
     log = Log(every=config.log_every, console=reporting.console if config.progress else None, name=run.name, rows=rows)
     gpu = accelerator == "gpu"
-    with ONE_AT_A_TIME, quiet_lightning(), own_random_state(run.seed, gpu=gpu), threads_for(run.module.model):
+    lengths = {"context_length": run.module.context_length, "horizon": run.module.horizon}
+    operations = operations_of(run.module.model, windows=run.stream.batch_size // parts, **lengths)
+    state = own_random_state(run.seed, gpu=gpu)
+    with ONE_AT_A_TIME, quiet_lightning(), state, threads_for(operations), kept_memory():
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
