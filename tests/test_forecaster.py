@@ -330,7 +330,7 @@ def test_other_series_in_the_table_change_nothing(trained, two_waves):
 
 def test_many_series_in_several_passes_give_the_same_as_in_one(trained, two_waves, monkeypatch):
     expected = trained.predict()
-    monkeypatch.setattr("tsattn.fitted.CHUNK", 1)
+    monkeypatch.setattr("tsattn.rolling.CELLS", 1)
     pd.testing.assert_frame_equal(trained.predict(), expected, rtol=1e-5)
 
 

@@ -214,7 +214,7 @@ def test_other_levels_lie_on_a_normal_curve_through_those_of_the_network():
 
 
 def test_batches_hold_every_series_once_and_no_more_steps_than_they_may(monkeypatch):
-    monkeypatch.setattr(zero_shot, "CELLS", 1000)
+    monkeypatch.setattr("tsattn.rolling.CELLS", 1000)
     lengths = np.random.default_rng(2).integers(1, 400, 300)
     parts = zero_shot.batches(lengths, 24)
     assert sorted(np.concatenate(parts).tolist()) == list(range(300))
@@ -224,7 +224,7 @@ def test_batches_hold_every_series_once_and_no_more_steps_than_they_may(monkeypa
 
 
 def test_batches_that_are_rolled_on_have_room_for_what_they_grow_to(monkeypatch):
-    monkeypatch.setattr(zero_shot, "CELLS", 10_000)
+    monkeypatch.setattr("tsattn.rolling.CELLS", 10_000)
     for part in zero_shot.batches(np.full(40, 20), 1500):
         assert len(part) * (20 + 1500 + 256) <= 10_000
 

@@ -13,11 +13,10 @@ import numpy as np
 from tsattn import baselines
 from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, section, select
-from tsattn.rolling import rolled
+from tsattn.rolling import rolled, windows_at_once
 from tsattn.turns import BUILDING
 from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
-CHUNK = 1024  # windows per forward pass when forecasting
 LEAST_PRETRAINED = 3  # known values from which the pretrained network forecasts
 
 
@@ -185,7 +184,7 @@ def _predict_network(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     if together(fitted):
         check_one_end(panel)
     length, num_series = fitted.settings.context_length, len(panel.ids)
-    chunk = num_series if together(fitted) else CHUNK
+    chunk = num_series if together(fitted) else windows_at_once(length + fitted.settings.horizon)
     parts = []
     for i in range(0, num_series, chunk):
         part = section(panel, i, min(i + chunk, num_series))

@@ -12,12 +12,13 @@ import numpy as np
 from tsattn import metrics, verdict
 from tsattn.baselines import BASELINES, forecast_from
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import CHUNK, Fitted, Prediction, fallback_of, in_sight, model_of, predict, together
+from tsattn.fitted import Fitted, Prediction, fallback_of, in_sight, model_of, predict, together
 from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
 from tsattn.verdict import PRETRAINED, Verdict
 
 MOST_ASKED = 300  # windows on which the pretrained network is judged, chosen at random: it is to answer at once
+AT_ONCE = 1024  # windows of the verdict that are scored together
 
 
 def rungs_of(fitted: Fitted) -> list[str]:
@@ -49,7 +50,7 @@ def score_windows(draft: Fitted, panel: Panel, parts: Parts) -> Windows:
     for part in blocks(cuts.max(axis=1, initial=0)) if len(series) else ():
         _score_naive(draft, panel, np.maximum.accumulate(cuts[part], axis=1), number[part], part, windows, units)
     if model_of(draft) is not None:
-        chunk = len(series) if together(draft) else CHUNK
+        chunk = len(series) if together(draft) else AT_ONCE
         chosen = np.ones(len(series), bool)
         if model_of(draft) == PRETRAINED and len(series) > MOST_ASKED:  # at random: every k-th may be the same series each time
             chosen[np.random.default_rng(0).permutation(len(series))[MOST_ASKED:]] = False

@@ -1,10 +1,17 @@
-"""Forecasts in blocks. Letters: S series, L context, H horizon, Q quantile levels."""
+"""Forecasts in passes and blocks. Letters: S series, L context, H horizon, Q quantile levels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+
+CELLS = 2**17  # steps of context and future in one pass: bounds the memory, and larger arrays would be mapped anew each time
+
+
+def windows_at_once(num_steps: int) -> int:
+    """Windows of so many steps, context and future, in one pass of a network that forecasts."""
+    return max(CELLS // num_steps, 1)
 
 
 def rolled(

@@ -16,12 +16,11 @@ import numpy as np
 
 from tsattn.config import PatchConfig
 from tsattn.data.panel import Panel, right_aligned, select
-from tsattn.rolling import rolled
+from tsattn.rolling import rolled, windows_at_once
 
 FOLDER = "pretrained"
 LONGEST = 2048  # steps of context, as in pretraining
 FARTHEST = 256  # steps in one pass; what lies beyond is rolled
-CELLS = 2**18  # steps of context and future in one pass: bounds the memory
 PATCH = 16
 LEAST = 8  # rows that a shortened context keeps
 FEWEST = 3  # values in them, else the view is left out
@@ -191,14 +190,14 @@ def _patches(lengths: np.ndarray) -> int:
 
 
 def batches(lengths: np.ndarray, horizon: int) -> list[np.ndarray]:
-    """The series in parts of like lengths, none of more than `CELLS` steps, those that are rolled on counted, or of one."""
+    """The series in parts of like lengths, as many as are read at once, steps that are rolled on counted."""
     order = np.argsort(lengths, kind="stable")
     parts, begin = [], 0
     while begin < len(order):
         shortest = int(lengths[order[begin]])
         longest = max(int(1.25 * shortest), shortest + 2 * PATCH)
         size = min(longest + PATCH + horizon, LONGEST + PATCH) + min(horizon, FARTHEST) + PATCH
-        end = min(begin + max(CELLS // size, 1), len(order))
+        end = min(begin + windows_at_once(size), len(order))
         end = begin + max(int(np.searchsorted(lengths[order[begin:end]], longest, side="right")), 1)
         parts.append(order[begin:end])
         begin = end

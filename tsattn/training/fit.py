@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader
 
 from tsattn.config import SHOWN, TrainerConfig
 from tsattn.data.windows import DateWindows, PanelTensors, Windows
+from tsattn.training.allocator import kept_memory
 from tsattn.training.callbacks import BestWeights, Log, NonFinite, StepSeed, TrainingError, set_weights
 from tsattn.training.checkpoint import Checkpoint, SaveCheckpoint, fingerprint
 from tsattn.training.machine import (
     is_out_of_memory,
     is_streamed,
-    kept_memory,
     make_logger,
     operations_of,
     own_random_state,

@@ -1,10 +1,8 @@
-"""What training asks of the machine: device and precision, threads, random state, memory; and Lightning kept quiet."""
+"""What training asks of the machine: device and precision, threads, random state; and Lightning kept quiet."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +17,6 @@ from tsattn.data.windows import PanelTensors
 from tsattn.training.callbacks import seed_generators
 
 SMALL_STEP = 2e9  # operations
-KEEP_MMAP, KEEP_TRIM = (-3, 2**30), (-1, 2**31 - 1)  # arguments of glibc's mallopt, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
-USUAL_MMAP, USUAL_TRIM = (-3, 2**25), (-1, 2**26)  # where glibc's own thresholds rise to in a process with large arrays
 
 
 def resolve_device(config: TrainerConfig) -> tuple[str, Any]:
@@ -74,33 +70,6 @@ def operations_of(model: Any, *, windows: int, context_length: int, horizon: int
     config = getattr(model, "config", None)
     tokens = sum(config.num_tokens(context_length, horizon)) if hasattr(config, "num_tokens") else 1
     return 6.0 * sum(p.numel() for p in model.parameters()) * tokens * windows
-
-
-@contextmanager
-def kept_memory() -> Iterator[None]:
-    """Memory that a training step frees stays with the process for the next one; at the end it goes back.
-
-    By itself glibc maps arrays of more than 32 MB anew each time, and every page of them costs a fault: on a CPU up to a third
-    of a step. Other C libraries are left alone.
-    """
-    mallopt = _mallopt()
-    for option in (KEEP_MMAP, KEEP_TRIM) if mallopt else ():
-        mallopt(*option)
-    try:
-        yield
-    finally:
-        for option in (USUAL_MMAP, USUAL_TRIM) if mallopt else ():
-            mallopt(*option)
-        if mallopt:
-            ctypes.CDLL(None).malloc_trim(0)
-
-
-def _mallopt() -> Any:
-    """glibc's function, or None where this process has another C library."""
-    if not sys.platform.startswith("linux"):
-        return None
-    library = ctypes.CDLL(None)
-    return library.mallopt if hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt") else None
 
 
 def is_out_of_memory(problem: BaseException) -> bool:

@@ -30,6 +30,7 @@ from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.synthetic.augment import augmented, observed_part, windows_of
 from tsattn.synthetic.draws import pick
 from tsattn.synthetic.prior import CHUNK, LENGTHS, Bank, chunk_seed, digest, draw, make_bank
+from tsattn.training.allocator import kept_memory
 from tsattn.training.muon import Muon
 from tsattn.training.pretraining_state import STATE, Progress, Run, half_precision, load_state, save_state
 
@@ -178,7 +179,8 @@ def pretrain(config: PretrainConfig, say: Callable[[str], None] = print) -> Path
     )
     rows = sum(part.numel() for part in bank)
     say(f"bank of {sum(len(part) for part in bank):,} series, {rows:,} values, in {time.monotonic() - began:.0f} s")
-    progress = _train(run, bank, progress, say)
+    with kept_memory():
+        progress = _train(run, bank, progress, say)
     save_state(run, progress)
     if progress.seconds < 60 * config.minutes:
         return None
