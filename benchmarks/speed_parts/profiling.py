@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 from speed_parts.turns import Turn, in_turns, serve
@@ -25,17 +25,17 @@ class Remedy(NamedTuple):
 
     name: str
     settings: dict[str, Any]
-    environment: dict[str, str] | None = None
 
 
 def remedies(run: Run, batch_size: int) -> list[Remedy]:
-    """Each alone, beside plain float32 with projections in parts and AdamW of loops."""
-    allocation = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**31), "MALLOC_TOP_PAD_": str(2**26)}
+    """Each alone, beside plain float32 with projections in parts, masks that hide nothing and AdamW of loops."""
     found = [
         Remedy("bfloat16", {"precision": "bf16"}),
+        Remedy("bfloat16, keys of attention filled up", {"precision": "bf16", "filled": True}),
+        Remedy("a mask that hides nothing is left out", {"unmasked": True}),
         Remedy("one matrix for queries, keys and values", {"fused_projections": True}),
         Remedy("fused AdamW", {"fused_optimizer": True}),
-        Remedy("memory is kept by the allocator", {}, allocation),
+        Remedy("memory of a step is kept for the next", {"kept": True}),
         Remedy("windows of like length together", {"bucketed": True}),
         Remedy("half the batch", {"batch_size": max(batch_size // 2, 1)}),
         Remedy("twice the batch", {"batch_size": 2 * batch_size}),
@@ -60,9 +60,7 @@ def profile(run: Run) -> dict[str, Any]:
         with ExitStack() as stack:
             workers = {
                 "plain": stack.enter_context(ours(run, "profiling", "step", **plain)),
-                "with": stack.enter_context(
-                    ours(run, "profiling", "step", environment=remedy.environment, **{**plain, **remedy.settings})
-                ),
+                "with": stack.enter_context(ours(run, "profiling", "step", **{**plain, **remedy.settings})),
             }
             seconds = alternate(workers, run.size(TURNS, 1))
         more = remedy.settings.get("batch_size", batch_size) / batch_size
@@ -114,11 +112,16 @@ def stepper(settings: dict[str, Any]) -> Any:
     import torch
 
     from speed_parts import shapes
+    from tsattn.nn import attention
     from tsattn.nn.layers import SelfAttention
 
     torch.set_num_threads(settings.get("num_threads", settings["threads"]))
     if not settings.get("fused_projections"):
         SelfAttention.project = separate_projections
+    if not settings.get("filled"):
+        attention.REGISTER = 1
+    if not settings.get("unmasked"):
+        attention.attention = masked_attention
     shape = shapes.SHAPES[settings["shape"]]()
     network = shapes.network_of(shape).train()
     forward = torch.compile(network) if settings.get("compiled") else network
@@ -162,10 +165,25 @@ def separate_projections(attention: Any, x: Any) -> Any:
     return tuple(rearrange(x @ part.T.to(x.dtype), "b n (a k) -> b a n k", a=attention.num_heads) for part in parts)
 
 
+def masked_attention(q: Any, k: Any, v: Any, mask: Any = None, bias: Any = None) -> Any:
+    """Attention with its mask, whatever that hides."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    from tsattn.nn.attention import faster_written_out, written_out
+
+    assert bias is None
+    if faster_written_out(q, k):
+        return written_out(q, k, v, mask, bias)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
 def step(settings: dict[str, Any], turn: Turn) -> None:
     """Seconds of a step."""
+    from tsattn.training.allocator import kept_memory
+
     once, _, _ = stepper(settings)
-    in_turns(turn, once, times=3, warm=3)
+    with kept_memory() if settings.get("kept") else nullcontext():
+        in_turns(turn, once, times=3, warm=3)
 
 
 def shares(settings: dict[str, Any], turn: Turn) -> None:
@@ -176,18 +194,21 @@ def shares(settings: dict[str, Any], turn: Turn) -> None:
     from torch.profiler import ProfilerActivity
 
     from speed_parts import shapes
+    from tsattn.training.allocator import kept_memory
 
-    once, network, groups = stepper({**settings, "fused_projections": True, "fused_optimizer": True})
+    ships = dict.fromkeys(("fused_projections", "fused_optimizer", "filled", "unmasked"), True)
+    once, network, groups = stepper({**settings, **ships})
     shape = shapes.SHAPES[settings["shape"]]()
     forward = shapes.our_sizes(network, shape)["forward_mflop_per_window"] * len(groups[0][0]) / 1e3
     seconds = []
-    for _ in range(8):
-        began = time.perf_counter()
-        once()
-        seconds.append(time.perf_counter() - began)
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(3):
+    with kept_memory():
+        for _ in range(8):
+            began = time.perf_counter()
             once()
+            seconds.append(time.perf_counter() - began)
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
+            for _ in range(3):
+                once()
     taken = dict.fromkeys((*KINDS, "all else"), 0.0)
     for event in found.key_averages():
         kind = next((kind for kind, parts in KINDS.items() if any(part in event.key.lower() for part in parts)), "all else")

@@ -47,9 +47,7 @@ def environment(threads: int) -> dict[str, str]:
 class Worker:
     """A process that prepares on its own and measures when told to; `facts` is what it said when it was ready."""
 
-    def __init__(
-        self, run: Run, where: Sequence[str], part: str, settings: dict[str, Any], more: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, run: Run, where: Sequence[str], part: str, settings: dict[str, Any]) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.name = f"{where[-1]} {part}"
         self.process = subprocess.Popen(
@@ -59,7 +57,7 @@ class Worker:
             stderr=self.errors,
             text=True,
             cwd=run.scratch,
-            env=environment(run.threads) | (more or {}),
+            env=environment(run.threads),
         )
         self.facts = self.read()
 
@@ -91,9 +89,9 @@ class Worker:
         self.errors.close()
 
 
-def ours(run: Run, module: str, part: str, *, environment: dict[str, str] | None = None, **settings: Any) -> Worker:
-    """A process of ours: `part` of `speed_parts.<module>`, with more variables in its environment."""
-    return Worker(run, [sys.executable, "-m", f"speed_parts.{module}"], part, settings, environment)
+def ours(run: Run, module: str, part: str, **settings: Any) -> Worker:
+    """A process of ours: `part` of `speed_parts.<module>`."""
+    return Worker(run, [sys.executable, "-m", f"speed_parts.{module}"], part, settings)
 
 
 def peer(run: Run, script: str, part: str, **settings: Any) -> Worker:
