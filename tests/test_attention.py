@@ -18,6 +18,7 @@ from tsattn.nn.attention import (
     causal_mask,
     faster_written_out,
     full,
+    hides_nothing,
     local_mask,
     padding_mask,
     written_out,
@@ -193,6 +194,7 @@ def test_a_mask_that_hides_nothing_is_left_out_on_a_cpu(monkeypatch):
     everything[0, 0, 0, 1] = False
     assert not torch.allclose(attention(q, k, v, everything), attention(q, k, v))
     assert [mask is None for mask in asked] == [True, True, False, True]
+    assert not hides_nothing(everything.new_ones(1).to("meta"))  # not asked where it has to be waited for
 
 
 @pytest.mark.parametrize(
