@@ -18,9 +18,9 @@ from tsattn.synthetic.draws import chance, choose, log_normal, log_uniform, norm
 
 MOST = 24  # longest season of the recursive generators
 FIGURES = (  # of yearly, quarterly, monthly figures: season, how growth wanders, its mean and the deviation of the mean
-    (1.0, 0.7, 0.6, 0.7),
-    (4.0, 0.6, 0.2, 0.5),
-    (12.0, 0.2, 0.06, 0.16),
+    (1.0, 0.3, 0.6, 0.7),
+    (4.0, 0.5, 0.2, 0.5),
+    (12.0, 0.12, 0.06, 0.16),
 )
 
 
@@ -168,14 +168,14 @@ def random_walk(generator: Generator, batch: int, length: int) -> Float[Tensor, 
 def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """Yearly, quarterly and monthly figures of firms and countries: growth that wanders and is damped, times a season.
 
-    log y = l + a + s_m + n; l' = l + mean + g; g' = phi g + q e', phi = U(0.5, 1); a' = keep a + d e, keep = 1, or in 40 %
-    U(0.4, 0.97): the level returns to its trend; d = LU(0.003, 0.25). Yearly figures (m = 1, 42 %) are sums over many months:
+    log y = l + a + s_m + n; l' = l + mean + g; g' = phi g + q e', phi = U(0.5, 1); a' = keep a + d e, keep = 1, or in 55 %
+    U(0.3, 0.95): the level returns to its trend; d = LU(0.003, 0.25). Yearly figures (m = 1, 42 %) are sums over many months:
     n of deviation r = d LU(0.02, 0.6); of others (m = 4, 25 %; m = 12) r = d LU(0.1, 8), at most 0.4. q = d LU(0.07, 1) times
-    0.7, 0.6, 0.2 for m = 1, 4, 12, and 0 in 30 %; mean = (d + 0.2 r) times N(0.6, 0.7), N(0.2, 0.5), N(0.06, 0.16), and 0 in
+    0.3, 0.5, 0.12 for m = 1, 4, 12, and 0 in 30 %; mean = (d + 0.2 r) times N(0.6, 0.7), N(0.2, 0.5), N(0.06, 0.16), and 0 in
     15 %. In half of the series times change, at chance LU(0.003, 0.05) a row: the mean becomes a share N(0.6, 0.6) of what it
     was first, so that growth ends. Seasons of LU(0.03, 0.9), or in half of the series of (d + r) LU(0.1, 5), fixed or drifting,
-    in the same shape all years. Levels break in 8 %. A quarter of the series are log y, with season and noise of a size of
-    their own.
+    in the same shape all years. Levels break in 8 %. Half of the yearly series and 30 % of the others are log y, with season
+    and noise of a size of their own.
     """
     move = log_uniform(generator, 0.003, 0.25, batch)
     chosen = torch.tensor(FIGURES, device=move.device, dtype=move.dtype)[pick(generator, (42, 25, 33), batch)]
@@ -190,7 +190,7 @@ def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B 
     times = (change & chance(generator, 0.5, batch, 1)).cumsum(1)  # how often times have changed so far
     part = torch.where(times == 0, 1.0, normal(generator, 0.6, 0.6, batch, length + 1).gather(1, times))
     shocks, turns = noise(generator, batch, length), noise(generator, batch, length)
-    keep = torch.where(chance(generator, 0.4, batch), uniform(generator, 0.4, 0.97, batch), 1.0)
+    keep = torch.where(chance(generator, 0.55, batch), uniform(generator, 0.3, 0.95, batch), 1.0)
     growth, level, away, levels = turn * normal(generator, 0, 2, batch), torch.zeros_like(move), torch.zeros_like(move), []
     for t in range(length):
         level = level + (part[:, t] * mean + growth).clamp(-0.3, 0.3)
@@ -210,7 +210,8 @@ def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B 
     added = log_level / log_level.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6) + (pattern + heavy) * log_normal(
         generator, 1.0, 0.7, batch, 1
     )
-    return torch.where(chance(generator, 0.75, batch, 1), multiplied, added)
+    grows = uniform(generator, 0, 1, batch, 1) < torch.where(period == 1, 0.5, 0.7)
+    return torch.where(grows, multiplied, added)
 
 
 def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
