@@ -141,12 +141,7 @@ def whole_numbers(asked: Asked) -> np.ndarray:
 
 def narrowed(asked: Asked) -> np.ndarray:
     """Quantiles nearer to the median."""
-    return with_aids(asked.series, zero_shot.AIDS._replace(pull=0.0, tilt=False))
-
-
-def tilted(asked: Asked) -> np.ndarray:
-    """With a line added and taken off, where a short series goes one way."""
-    return with_aids(asked.series, zero_shot.AIDS._replace(pull=0.0))
+    return with_aids(asked.series, zero_shot.AIDS._replace(tilt=False))
 
 
 def with_aids(series: Series, aids: zero_shot.Aids) -> np.ndarray:
@@ -169,8 +164,7 @@ WAYS: dict[str, Callable[[Asked], np.ndarray]] = {
     "mean of the four views": even,
     "the same, quantiles of counts rounded": whole_numbers,
     "the same, intervals narrowed": narrowed,
-    "the same, short series that go one way tilted": tilted,
-    "**what ships**: the same, few values pulled to the last one": shipped,
+    "**what ships**: the same, short series that go one way tilted": shipped,
     "mean of the views weighted by back-test": by_backtest,
     "mean of the views, widths by back-test": calibrated,
     "what ships, with exponential smoothing": lambda asked: scoring.with_smoothing(asked.series),

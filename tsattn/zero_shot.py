@@ -35,13 +35,12 @@ class Aids(NamedTuple):
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
     recent: int | None = 512  # and the last rows, at most so many: of a shorter series the whole counts twice
-    pull: float = 0.4  # of the way to the last value, where fewer than `LEAST` values are known
-    narrow: float = 0.94  # of the distance of the quantiles from the median: a mean of answers errs less than each
+    narrow: float = 0.93  # of the distance of the quantiles from the median: a mean of answers errs less than each
     tilt: bool = True  # (f(x) + f(x + c t) - c t + f(x - c t) + c t) / 3 for short series that go one way (`_one_way`)
 
 
 AIDS = Aids()
-NO_AIDS = Aids(flip=False, views=(), recent=None, pull=0.0, narrow=1.0, tilt=False)
+NO_AIDS = Aids(flip=False, views=(), recent=None, narrow=1.0, tilt=False)
 
 
 class Pretrained(NamedTuple):
@@ -84,7 +83,7 @@ def forecast(
     shipped = pretrained()
     own = _tilted(panel, horizon, aids) if aids.tilt else _mean_of_views(panel, horizon, aids)
     median = own[..., shipped.levels.index(0.5), None]
-    own = _pulled(median + aids.narrow * (own - median), panel, aids.pull)
+    own = median + aids.narrow * (own - median)
     own = np.maximum(own, 0.0) if integer else own
     quantiles = at_levels(own, shipped.levels, levels)
     if integer:
@@ -170,18 +169,6 @@ def _views(full: np.ndarray, aids: Aids) -> list[tuple[np.ndarray, np.ndarray]]:
             weights[earlier] += same
             weights[later] -= same
     return list(zip(cuts, weights, strict=True))
-
-
-def _pulled(own: np.ndarray, panel: Panel, pull: float) -> np.ndarray:
-    """The quantiles [S, H, K] moved towards the last value of a series, where it has fewer than `LEAST`."""
-    values = panel.values[:, 0]
-    known = np.flatnonzero(~np.isnan(values))
-    before = np.searchsorted(known, panel.indptr)
-    few = np.flatnonzero((np.diff(before) > 0) & (np.diff(before) < LEAST))
-    last = values[known[before[1:][few] - 1]]
-    median = own[few, :, own.shape[-1] // 2, None]
-    own[few] += pull * (last[:, None, None] - median)
-    return own
 
 
 def _patches(lengths: np.ndarray) -> int:
