@@ -151,7 +151,7 @@ def test_a_long_series_is_read_in_four_views():
 
 
 def averaged(*parts):
-    """The mean of the answers to the parts, right side up and upside down, 94 % as wide."""
+    """The mean of the answers to the parts, right side up and upside down, 93 % as wide."""
     plain = [forecast(part, aids=zero_shot.NO_AIDS)[1] for part in parts]
     turned = [-forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1] for part in parts]
     mean = np.mean([*plain, *turned], axis=0)
