@@ -18,7 +18,6 @@ from tsattn.nn.attention import (
     causal_mask,
     faster_written_out,
     full,
-    hides_nothing,
     local_mask,
     padding_mask,
     written_out,
@@ -182,19 +181,6 @@ def test_written_out_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
     gradients = (torch.autograd.grad((z * weight).sum(), parts) for z in (found, expected))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
-
-
-def test_a_mask_that_hides_nothing_is_left_out_on_a_cpu(monkeypatch):
-    asked, plain = [], torch.nn.functional.scaled_dot_product_attention
-    spied = lambda *parts, attn_mask=None: asked.append(attn_mask) or plain(*parts, attn_mask=attn_mask)  # noqa: E731
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
-    q, k, v = random_heads()
-    everything = torch.ones(BATCH, 1, 1, TOKENS, dtype=torch.bool)
-    torch.testing.assert_close(attention(q, k, v, everything), attention(q, k, v), rtol=0, atol=0)
-    everything[0, 0, 0, 1] = False
-    assert not torch.allclose(attention(q, k, v, everything), attention(q, k, v))
-    assert [mask is None for mask in asked] == [True, True, False, True]
-    assert not hides_nothing(everything.new_ones(1).to("meta"))  # not asked where it has to be waited for
 
 
 @pytest.mark.parametrize(

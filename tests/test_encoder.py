@@ -545,8 +545,7 @@ class NoWaiting(TorchDispatchMode):
 
 @pytest.mark.parametrize(("attention", "positional"), PAIRS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_forward_pass_never_waits_for_the_device(kind, attention, positional, monkeypatch):
-    monkeypatch.setattr("tsattn.nn.attention.hides_nothing", lambda mask: False)  # as on a GPU, see test_attention.py
+def test_a_forward_pass_never_waits_for_the_device(kind, attention, positional):
     model = build(head=kind, positional=positional, attention=attention, num_features=FEATURES)
     context, observed, features = window()
     with NoWaiting(), torch.no_grad():

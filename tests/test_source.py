@@ -39,6 +39,7 @@ ONLY_IN = {
     "sys.modules": {"tsattn/turns.py", "tsattn/testing/conduct.py"},  # whether something was loaded
 }
 LOADS = "tsattn/training/checkpoint.py"  # the one torch.load, with weights_only=True
+ALLOCATOR = "tsattn/training/allocator.py"  # asks the C library that runs already; no other is loaded
 
 
 def dotted(node: ast.AST) -> str:
@@ -91,7 +92,7 @@ def offences(source: str, path: str = "") -> list[str]:
     for node in ast.walk(tree):
         wrong: list[str] = []
         if isinstance(node, ast.Import | ast.ImportFrom):
-            wrong = [name for name in imported(node) if name.split(".")[0] in MODULES or is_forbidden(name, path)]
+            wrong = [name for name in imported(node) if is_module(name, path) or is_forbidden(name, path)]
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             bare = isinstance(node, ast.Name) and node.id in modules_of(tree) and id(node) not in placed
             wrong = [whole(node)] if bare or (is_forbidden(whole(node), path) and id(node) not in harmless) else []
@@ -115,10 +116,17 @@ def modules_of(tree: ast.AST) -> set[str]:
     return {alias.asname or alias.name.split(".")[0] for alias in found}
 
 
+def is_module(name: str, path: str) -> bool:
+    """Whether the import is of a module that none may have."""
+    return name.split(".")[0] in MODULES and (name, path) != ("ctypes", ALLOCATOR)
+
+
 def is_forbidden(name: str, path: str) -> bool:
     """Of a name that is imported or used, wherever it stands."""
     if name in ONLY_IN:
         return path not in ONLY_IN[name]
+    if name.startswith("ctypes."):
+        return True
     if name.startswith("socket."):
         return name not in ALLOWED_OF_SOCKET
     first, last = name.partition(".")[0], name.rpartition(".")[2]
@@ -130,6 +138,8 @@ def is_harmless_call(name: str, call: ast.Call, path: str) -> bool:
     """Of calls by a name that is forbidden elsewhere."""
     if name == "torch.load":
         return path == LOADS and keyword(call, "weights_only") is True
+    if name == "ctypes.CDLL":
+        return path == ALLOCATOR and ast.unparse(call).endswith("CDLL(None)")
     return name.endswith(".eval") and not call.args and not call.keywords and not name.startswith("pandas.")
 
 
@@ -287,6 +297,20 @@ def test_a_checkpoint_is_loaded_in_one_place_and_as_numbers_alone():
         line for path in SOURCE.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines() if "torch.load" in line
     ]
     assert len(lines) == 1
+
+
+def test_the_c_library_of_the_process_is_asked_in_one_place_and_no_other_is_loaded():
+    assert offences("import ctypes\nctypes.CDLL(None).malloc_trim(0)", ALLOCATOR) == []
+    assert offences("import ctypes\nctypes.CDLL(None)", LOADS)
+    for other in (
+        "ctypes.CDLL('a.so')",
+        "ctypes.CDLL(name)",
+        "ctypes.cdll.LoadLibrary('a')",
+        "f = ctypes.CDLL",
+        "ctypes.PyDLL(None)",
+    ):
+        assert offences(f"import ctypes\n{other}", ALLOCATOR)
+    assert offences("from ctypes import CDLL", ALLOCATOR)
 
 
 def test_the_one_import_by_name_knows_its_names():

@@ -28,11 +28,10 @@ class Remedy(NamedTuple):
 
 
 def remedies(run: Run, batch_size: int) -> list[Remedy]:
-    """Each alone, beside plain float32 with projections in parts, masks that hide nothing and AdamW of loops."""
+    """Each alone, beside plain float32 with projections in parts and AdamW of loops."""
     found = [
         Remedy("bfloat16", {"precision": "bf16"}),
         Remedy("bfloat16, keys of attention filled up", {"precision": "bf16", "filled": True}),
-        Remedy("a mask that hides nothing is left out", {"unmasked": True}),
         Remedy("one matrix for queries, keys and values", {"fused_projections": True}),
         Remedy("fused AdamW", {"fused_optimizer": True}),
         Remedy("memory of a step is kept for the next", {"kept": True}),
@@ -120,8 +119,6 @@ def stepper(settings: dict[str, Any]) -> Any:
         SelfAttention.project = separate_projections
     if not settings.get("filled"):
         attention.REGISTER = 1
-    if not settings.get("unmasked"):
-        attention.attention = masked_attention
     shape = shapes.SHAPES[settings["shape"]]()
     network = shapes.network_of(shape).train()
     forward = torch.compile(network) if settings.get("compiled") else network
@@ -165,18 +162,6 @@ def separate_projections(attention: Any, x: Any) -> Any:
     return tuple(rearrange(x @ part.T.to(x.dtype), "b n (a k) -> b a n k", a=attention.num_heads) for part in parts)
 
 
-def masked_attention(q: Any, k: Any, v: Any, mask: Any = None, bias: Any = None) -> Any:
-    """Attention with its mask, whatever that hides."""
-    from torch.nn.functional import scaled_dot_product_attention
-
-    from tsattn.nn.attention import faster_written_out, written_out
-
-    assert bias is None
-    if faster_written_out(q, k):
-        return written_out(q, k, v, mask, bias)
-    return scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-
 def step(settings: dict[str, Any], turn: Turn) -> None:
     """Seconds of a step."""
     from tsattn.training.allocator import kept_memory
@@ -196,7 +181,7 @@ def shares(settings: dict[str, Any], turn: Turn) -> None:
     from speed_parts import shapes
     from tsattn.training.allocator import kept_memory
 
-    ships = dict.fromkeys(("fused_projections", "fused_optimizer", "filled", "unmasked"), True)
+    ships = dict.fromkeys(("fused_projections", "fused_optimizer", "filled"), True)
     once, network, groups = stepper({**settings, **ships})
     shape = shapes.SHAPES[settings["shape"]]()
     forward = shapes.our_sizes(network, shape)["forward_mflop_per_window"] * len(groups[0][0]) / 1e3

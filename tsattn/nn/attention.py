@@ -36,18 +36,12 @@ def attention(
     dropout on the weights: it forbids the fused kernels (a training step takes twice as long on a CPU); blocks drop their
     outputs.
     """
-    mask = None if mask is None or hides_nothing(mask) else mask
     if faster_written_out(q, k):
         return written_out(q, k, v, mask, bias)
     if bias is None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     bias = bias.to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias if mask is None else bias.masked_fill(~mask, -torch.inf))
-
-
-def hides_nothing(mask: Bool[Tensor, "#B #A #N M"]) -> bool:
-    """Whether every key may be seen, where that is known at once: a GPU would have to be waited for."""
-    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
 
 
 def written_out(
