@@ -18,11 +18,12 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from tsattn.config import EncoderConfig, PatchConfig, TrainerConfig
+from tsattn.config import EncoderConfig, EncoderDecoderConfig, PatchConfig, TrainerConfig
 from tsattn.data.panel import Panel
 from tsattn.data.windows import panel_tensors, windows_between
 from tsattn.fitted import Settings, build_network
 from tsattn.models.encoder import Encoder
+from tsattn.models.encoder_decoder import EncoderDecoder
 from tsattn.training.callbacks import BestWeights, TrainingError
 from tsattn.training.fit import Reporting, TrainData, Trained, train
 from tsattn.training.machine import operations_of, own_random_state, resolve_device, threads_for
@@ -534,6 +535,13 @@ def test_operations_of_a_step_are_those_that_torch_counts():
         model(context, torch.ones_like(context, dtype=torch.bool), None, 32)
     told = operations_of(model, windows=4, context_length=128, horizon=32)
     assert told == pytest.approx(3 * counter.get_total_flops(), rel=0.25)
+    config = EncoderDecoderConfig(
+        patch_length=8, d_model=64, num_layers=2, num_heads=2, d_ff=256, positional="learned", head="point"
+    )
+    other = EncoderDecoder(config, num_features=0, context_length=128, horizon=32, levels=[0.5])
+    assert operations_of(other, windows=4, context_length=128, horizon=32) == 6 * 4 * 20 * sum(
+        p.numel() for p in other.parameters()
+    )
     assert operations_of(Constant(), windows=4, context_length=128, horizon=32) == 24  # one parameter, no tokens
 
 

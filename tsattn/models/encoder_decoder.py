@@ -50,7 +50,7 @@ class EncoderDecoder(nn.Module):
         d_model, patch_length, num_heads, d_ff = config.d_model, config.patch_length, config.num_heads, config.d_ff
         if not (d_model and patch_length and config.num_layers and num_heads and d_ff) or config.positional == "auto":
             raise ValueError("the sizes of the model must be decided before it is built: see tsattn.sizing.complete_model")
-        self.scaling, self.patch_length, self.stride = config.scaling, patch_length, config.stride
+        self.config, self.scaling, self.patch_length, self.stride = config, config.scaling, patch_length, config.stride
         self.decoding = config.decoding
         num_context, num_future = config.num_tokens(context_length, horizon)
         position = PositionCode(
