@@ -67,8 +67,8 @@ def operations_of(model: Any, *, windows: int, context_length: int, horizon: int
 
     Models that do not read tokens count as one.
     """
-    config = getattr(model, "config", None)
-    tokens = sum(config.num_tokens(context_length, horizon)) if hasattr(config, "num_tokens") else 1
+    num_tokens = getattr(getattr(model, "config", None), "num_tokens", None)
+    tokens = 1 if num_tokens is None else sum(num_tokens(context_length, horizon))
     return 6.0 * sum(p.numel() for p in model.parameters()) * tokens * windows
 
 
