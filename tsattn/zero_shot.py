@@ -35,7 +35,7 @@ class Aids(NamedTuple):
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
     recent: int | None = 512  # and the last rows, at most so many: of a shorter series the whole counts twice
-    narrow: float = 0.9  # of the distance of the quantiles from the median: a mean of answers errs less than each
+    narrow: float = 0.9  # of the distance of quantiles from the median, untilted: a mean of answers errs less than each
     tilt: bool = True  # (f(x) + f(x + c t) - c t + f(x - c t) + c t) / 3 for short series that go one way (`_one_way`)
 
 

@@ -53,7 +53,7 @@ def written_out(
 ) -> Float[Tensor, "B A N W"]:
     """The same in plain operations, in the type of `q`. Keys are filled up to whole registers, where a third more is enough.
 
-    A softmax over 76 keys takes four times as long as one over 80 (bfloat16, a core with AVX-512).
+    A softmax over 76 keys takes three times as long for each of them as one over 96 (bfloat16, two cores with AVX-512).
     """
     spare = -k.shape[2] % REGISTER
     spare = spare if 3 * spare <= k.shape[2] else 0
