@@ -165,6 +165,18 @@ def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_th
         torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
 
 
+def test_few_pairs_in_half_precision_have_the_numbers_of_the_loops_and_zeros_where_no_key_is_seen():
+    q, k, v = random_heads(seed=6)
+    mask = padding_mask(torch.tensor(VALID)).clone()
+    mask[-1] = False
+    with torch.no_grad():
+        found = attention(*(part.bfloat16() for part in (q, k, v)), mask)
+        expected = attention_with_weights(q, k, v, mask)[0]
+    assert found.dtype == torch.bfloat16
+    assert not found[-1].any()
+    torch.testing.assert_close(found.double(), expected.double(), rtol=0.03, atol=0.03)
+
+
 @pytest.mark.parametrize("num_keys", [11, 13, 16, 30])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, TOKENS])
@@ -184,18 +196,22 @@ def test_written_out_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
 
 
 @pytest.mark.parametrize(
-    ("shape", "num_keys", "dtype", "expected"),
+    ("shape", "num_keys", "dtype", "forwards", "backwards"),
     [
-        ((2, 3, 80, 4), 80, torch.float32, False),
-        ((2, 3, 80, 4), 80, torch.float64, False),
-        ((2, 3, 300, 4), 300, torch.bfloat16, True),
-        ((4096, 8, 32, 4), 32, torch.bfloat16, True),
-        ((4096, 8, 32, 4), 33, torch.bfloat16, False),  # more pairs than are held
+        ((2, 3, 80, 4), 80, torch.float32, False, False),
+        ((2, 3, 80, 4), 80, torch.float64, False, False),
+        ((2, 3, 300, 4), 300, torch.bfloat16, True, True),
+        ((2, 3, 80, 4), 80, torch.bfloat16, False, True),  # so few that the calls cost more
+        ((4096, 8, 32, 4), 32, torch.bfloat16, True, True),
+        ((4096, 8, 32, 4), 33, torch.bfloat16, False, False),  # more pairs than are held
     ],
 )
-def test_on_a_cpu_attention_in_half_precision_is_written_out_while_the_pairs_are_few(shape, num_keys, dtype, expected):
+def test_on_a_cpu_attention_in_half_precision_is_written_out_between_few_pairs_and_many(
+    shape, num_keys, dtype, forwards, backwards
+):
     q, k = torch.empty(1, dtype=dtype).expand(shape), torch.empty(1, dtype=dtype).expand(*shape[:2], num_keys, shape[3])
-    assert faster_written_out(q, k) is expected
+    assert faster_written_out(q, k) is forwards
+    assert faster_written_out(q.clone().requires_grad_(), k) is backwards
     assert not faster_written_out(torch.empty(shape, dtype=dtype, device="meta"), k)  # not on a CPU
 
 

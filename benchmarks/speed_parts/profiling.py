@@ -154,8 +154,8 @@ def windows(shape: Any, size: int, length: int) -> Any:
     return torch.randn(size, length, 1), torch.randn(size, shape.horizon, 1)
 
 
-def separate_projections(attention: Any, x: Any) -> Any:
-    """Queries, keys and values by a product each, with the same weights."""
+def separate_projections(attention: Any, x: Any, position: Any = None) -> Any:
+    """Queries, keys and values by a product each, with the same weights; positions are in the tokens already."""
     from einops import rearrange
 
     parts = attention.qkv.weight.chunk(3)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsattn.nn.attention import attention_with_weights
-from tsattn.nn.positional import rotate
-
-Angles = tuple[Tensor, Tensor]
+from tsattn.nn.positional import Angles, rotate
 
 
 class CopyAttention(nn.Module):
@@ -70,7 +68,7 @@ class CopyAttention(nn.Module):
         copied = torch.where(weight > 1e-6, total / weight.clamp(min=1e-6), 0.0)
         anchors = torch.stack([last[:, None, None].expand_as(copied[:, 0]), torch.zeros_like(copied[:, 0])], dim=1)
         share = rearrange(self.mix(future), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
-        return einsum(share, torch.cat([copied, anchors], dim=1), "b a f p, b a f p -> b f p")
+        return (share * torch.cat([copied, anchors], dim=1)).sum(1)
 
 
 def with_next(x: Float[Tensor, "B N P"]) -> Float[Tensor, "B N PP"]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tsattn.config import SPARSITY
 from tsattn.nn.attention import attention, padding_mask
-from tsattn.nn.positional import bias_at, expand_bias, rotate
+from tsattn.nn.positional import Angles, bias_at, expand_bias, rotate
 
 SMALLEST = 1e-6  # a sum of kernels below it counts as this much
 
@@ -90,7 +90,7 @@ def linear(
     k: Float[Tensor, "B A N K"],
     v: Float[Tensor, "B A N W"],
     valid: Bool[Tensor, "B N"] | None = None,
-    angles: tuple[Tensor, Tensor] | None = None,
+    angles: Angles | None = None,
 ) -> Float[Tensor, "B A N W"]:
     """z_i = phi(q_i) . sum_j phi(k_j) v_j / phi(q_i) . sum_j phi(k_j), phi(x) = elu(x) + 1 (Katharopoulos et al. 2020, eq. 5).
 

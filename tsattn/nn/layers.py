@@ -41,11 +41,19 @@ class SelfAttention(nn.Module):
             self.score = nn.Parameter(torch.randn(num_heads, width) / math.sqrt(width))
 
     def project(
-        self, x: Float[Tensor, "B N D"]
+        self, x: Float[Tensor, "B N D"], position: Position = UNPLACED
     ) -> tuple[Float[Tensor, "B A N K"], Float[Tensor, "B A N K"], Float[Tensor, "B A N K"]]:
-        """Queries, keys and values per head."""
-        q, k, v = rearrange(self.qkv(x), "b n (three a k) -> three b a n k", three=3, a=self.num_heads)
-        return q, k, v
+        """Queries and keys, turned by the angles of their positions, and values per head.
+
+        kind="linear" turns them itself, after its feature map.
+        """
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # [B N 3 A K]
+        if position.angles is None or self.kind == "linear":
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)
+            return q, k, v
+        cos, sin = (part[:, None, None] for part in position.angles)
+        q, k = rotate(qkv[:, :, :2], (cos, sin)).permute(2, 0, 3, 1, 4)  # both at once: half as many operations
+        return q, k, qkv[:, :, 2].transpose(1, 2)
 
     def attend(
         self,
@@ -55,11 +63,9 @@ class SelfAttention(nn.Module):
         valid: Bool[Tensor, "B N"] | None = None,
         position: Position = UNPLACED,
     ) -> Float[Tensor, "B A N W"]:
-        """The function of this kind. It is linear in `v`: with one-hot values [B A N N] it gives the weights."""
+        """The function of this kind, of what `project` gives. Linear in `v`: one-hot values [B A N N] give the weights."""
         if self.kind == "linear":
             return linear(q, k, v, valid, position.angles)
-        if position.angles is not None:
-            q, k = rotate(q, position.angles), rotate(k, position.angles)
         if self.kind == "local":
             return local(q, k, v, valid, position.bias, window=self.window)
         if self.score is not None:
@@ -69,7 +75,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None = None, position: Position = UNPLACED
     ) -> Float[Tensor, "B N D"]:
-        return self.out(rearrange(self.attend(*self.project(x), valid, position), "b a n k -> b n (a k)"))
+        return self.out(self.attend(*self.project(x, position), valid, position).transpose(1, 2).flatten(2))
 
 
 class CrossAttention(nn.Module):
@@ -117,8 +123,10 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-        if not self.training or self.p == 0 or x.device.type != "cpu":
-            return F.dropout(x, self.p, self.training)
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
         bound = min(round(self.p * 2**16), 2**16 - 1)
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= bound - 2**15

@@ -22,10 +22,13 @@ NUM_BUCKETS = 32  # of the relative bias, half of them for keys after the query
 FARTHEST = 128  # distance in tokens from which on all share the last bucket
 
 
+Angles = tuple[Tensor, Tensor]
+
+
 class Position(NamedTuple):
     """What attention is told about where tokens stand; nothing where the code was added to the tokens."""
 
-    angles: tuple[Tensor, Tensor] | None = None  # cosine and sine of each token, [N K/2] each: see `rotate`
+    angles: Angles | None = None  # cosine and signed sine of each token, [N K] each: see `rotary_angles`
     bias: Tensor | None = None  # of the scores, for each head and distance j - i of key and query, [A T]
 
     def first(self, num: int) -> Position:
@@ -51,20 +54,22 @@ def sinusoidal(positions: Num[Tensor, "*B N"], width: int) -> Float[Tensor, "*B 
     return rearrange([angles.sin(), angles.cos()], "two ... half -> ... (half two)")[..., :width]
 
 
-def rotary_angles(positions: Int[Tensor, " N"], head_width: int) -> tuple[Float[Tensor, "N half"], Float[Tensor, "N half"]]:
-    """Cosine and sine of p omega_i for `rotate`, computed once per forward pass."""
+def rotary_angles(positions: Int[Tensor, " N"], head_width: int) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N K"]]:
+    """(cos p omega_i) for both numbers of a pair, and (-sin p omega_i, sin p omega_i), computed once per forward pass."""
     angles = positions[:, None] * frequencies(head_width, positions.device)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(
-    x: Float[Tensor, "B A N K"], angles: tuple[Float[Tensor, "N half"], Float[Tensor, "N half"]]
-) -> Float[Tensor, "B A N K"]:
-    """Turn the pair (x_i, x_{i + K/2}) by the angle p omega_i: q_m . k_n depends on m - n only (RoPE, Su et al. 2021)."""
+    x: Float[Tensor, "*any K"], angles: tuple[Float[Tensor, "*some K"], Float[Tensor, "*some K"]]
+) -> Float[Tensor, "*any K"]:
+    """Turn the pair (x_i, x_{i + K/2}) by the angle p omega_i: q_m . k_n depends on m - n only (RoPE, Su et al. 2021).
+
+    The axes of `angles` are the last of x, [B A N K] with [N K], or become so: [B N A K] with [N 1 K].
+    """
     cos, sin = (part.to(x.dtype) for part in angles)
-    first, second = x.chunk(2, dim=-1)
-    turned = torch.cat([second, first], dim=-1)
-    return torch.addcmul(x * torch.cat([cos, cos], dim=-1), turned, torch.cat([-sin, sin], dim=-1))
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def distances(num_tokens: int, device: torch.device | None = None) -> Int[Tensor, " T"]:
