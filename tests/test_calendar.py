@@ -350,3 +350,25 @@ def test_places_of_series_of_other_starts_are_counted_from_their_own_first_row(l
     found = calendar.positions(first.append(second).as_unit("ns"), "W-MON", np.array([0, 0, 0, 0, 1, 1, 1]))
     assert found.index.tolist() == [0, 1, 2, 3, 0, 1, 2 + late]
     assert found.fits.tolist() == [True] * 4 + [False] * 3
+
+
+@pytest.mark.parametrize("freq", ["D", "3h", "2", "W-MON"])
+@pytest.mark.parametrize("gap", [None, 1, 3, 4, 5, 8, 11])
+def test_places_of_rows_looked_at_in_parts_are_those_of_a_loop(freq, gap, monkeypatch):
+    """`gap`: the row before which a step is left out; series of 5, 1 and 7 rows, looked at four at a time."""
+    monkeypatch.setattr(calendar, "PART", 4)
+    codes = np.repeat([0, 1, 2], [5, 1, 7])
+    expected, steps = [], []
+    for row, code in enumerate(codes):
+        new = row == 0 or codes[row - 1] != code
+        expected.append(0 if new else expected[-1] + 1 + (row == gap))
+        steps.append(3 * code + expected[-1])
+    if freq == "2":
+        stamps = pd.Index(2 * np.array(steps))
+    else:
+        stamps = pd.DatetimeIndex(
+            [pd.Timestamp("2024-01-01") + step * pd.tseries.frequencies.to_offset(freq) for step in steps]
+        )
+    found = calendar.positions(stamps, freq, codes)
+    assert found.index.tolist() == expected
+    assert found.fits.all()

@@ -140,6 +140,25 @@ def test_the_seed_of_the_config_counts_unless_one_is_given():
     assert [Forecaster(config=config, seed=seed).fit_naive(VALUES).config_.seed for seed in (None, 0, 6)] == [5, 0, 6]
 
 
+def test_what_becomes_of_the_table_after_a_fit_changes_no_forecast(two_waves):
+    df = two_waves.copy()
+    forecaster = Forecaster(horizon=5).fit_naive(df)
+    before = forecaster.predict()
+    df.loc[:, "sold"] = 0
+    df.loc[:, "shop"] = "elsewhere"
+    df.loc[:, "day"] = "2000-01-01"
+    pd.testing.assert_frame_equal(forecaster.predict(), before)
+
+
+def test_arrays_given_as_columns_are_not_those_that_are_kept():
+    values = np.arange(60.0) % 7
+    times = pd.date_range("2024-01-01", periods=60).to_numpy().copy()
+    forecaster = Forecaster(horizon=5).fit_naive(pd.DataFrame({"day": times, "sold": values}, copy=False))
+    before = forecaster.predict()
+    values[:], times[:] = 0, np.datetime64("2000-01-01")
+    pd.testing.assert_frame_equal(forecaster.predict(), before)
+
+
 def test_a_fit_that_fails_leaves_the_earlier_one_in_place(two_waves, quick):
     forecaster = Forecaster(config=quick(trainer={"max_steps": 20, "learning_rate": 1e30})).fit_naive(VALUES)
     before = forecaster.predict()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import calendar
+from tsattn.data import calendar, describe
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
 
@@ -520,3 +520,15 @@ def test_a_cut_of_the_rows_keeps_covariates_and_weights():
     assert listed(frame, "x:price") == [0, 1, 6]
     assert frame.weights is not None
     assert frame.weights.tolist() == [2, 0.5]
+
+
+def test_the_share_of_single_steps_is_counted_in_parts_as_at_once(monkeypatch):
+    """Series of 5 and 6 days, the second without two of its days: 4 + 3 - 1 of 4 + 3 steps are single."""
+    days = [*range(5), *[0, 1, 4, 5]]
+    df = pd.DataFrame({"id": [*"aaaaabbbb"], "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D"), "y": 1.0})
+    shares = []
+    for part in (2**20, 4, 3, 2):
+        monkeypatch.setattr(describe, "PART", part)
+        found = to_frame(to_rows(df)).findings
+        shares.append(next(finding.details["share"] for finding in found if finding.topic == "frequency"))
+    assert shares == [round(6 / 7, 4)] * 4

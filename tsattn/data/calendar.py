@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsattn.data.panel import PART
+
 DAY = 86_400_000_000_000
 TICKS = {"D": DAY, "h": 3_600_000_000_000, "min": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -205,8 +207,13 @@ def first_rows_of(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
     """For each row the row number of the first row of its series (rows of a series are together)."""
     if codes is None or num_rows == 0:
         return np.zeros(num_rows, dtype=np.int64)
-    first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-    return np.repeat(first, np.diff(np.r_[first, num_rows]))
+    first = first_of_series(codes, num_rows)
+    return np.repeat(first, np.diff(first, append=num_rows))
+
+
+def first_of_series(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
+    """The row number of the first row of each series, of one or more rows in all."""
+    return np.zeros(1, np.int64) if codes is None else np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
 
 
 def most_common(values: np.ndarray) -> Any:
@@ -244,18 +251,17 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     step = parse(freq)
     if len(stamps) == 0:
         return Positions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
-    first_rows = first_rows_of(codes, len(stamps))
-    if _are_even(stamps, step, first_rows):
-        first = np.flatnonzero(first_rows == np.arange(len(stamps)))
-        lengths = np.diff(np.r_[first, len(stamps)])
+    if _are_even(stamps, step, codes):
+        first = first_of_series(codes, len(stamps))
+        lengths = np.diff(first, append=len(stamps))
         start = _positions(stamps[first], step, np.arange(len(first)))
-        index = np.arange(len(stamps))
-        index -= first_rows
-        return Positions(index, np.repeat(start.fits, lengths))
-    return _positions(stamps, step, first_rows)
+        index = np.ones(len(stamps), dtype=np.int64)
+        index[first] = 1 - np.concatenate([[1], lengths[:-1]])  # back to 0 after the series before
+        return Positions(np.cumsum(index, out=index), np.repeat(start.fits, lengths))
+    return _positions(stamps, step, first_rows_of(codes, len(stamps)))
 
 
-def _are_even(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> bool:
+def _are_even(stamps: pd.Index, step: Step, codes: np.ndarray | None) -> bool:
     """Whether each row is one step of equal size after the row before it in its series."""
     if step.kind == "int":
         values, size = np.asarray(stamps, dtype=np.int64), step.num
@@ -263,7 +269,12 @@ def _are_even(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> bool:
         values, size = instants(stamps), step.num * (1 if step.kind == "tick" else DAY)
     else:
         return False
-    return bool(((values[1:] - values[:-1] == size) | (first_rows[1:] != first_rows[:-1])).all())
+    for begin in range(0, len(values) - 1, PART):
+        part = slice(begin, begin + PART + 1)
+        uneven = np.diff(values[part]) != size
+        if uneven.any() and (codes is None or (uneven & (np.diff(codes[part]) == 0)).any()):
+            return False
+    return True
 
 
 def _positions(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> Positions:

@@ -10,6 +10,7 @@ import pandas as pd
 from tsattn.config import ReadConfig
 from tsattn.data import calendar
 from tsattn.data.findings import Finding
+from tsattn.data.panel import PART
 
 SHORT = 10
 CODES = (-99, -999, -9999)  # numbers that stand for missing values in many files
@@ -39,8 +40,11 @@ def places(df: pd.DataFrame, rows: np.ndarray) -> list[str]:
 
 
 def report_frequency(df: pd.DataFrame, codes: np.ndarray, freq: str, index: np.ndarray, findings: list[Finding]) -> None:
-    inner = codes[1:] == codes[:-1]
-    num, num_single = int(inner.sum()), int((inner & (index[1:] - index[:-1] == 1)).sum())
+    num, num_single = 0, 0
+    for begin in range(0, len(codes) - 1, PART):
+        part = slice(begin, begin + PART + 1)
+        inner = np.diff(codes[part]) == 0
+        num, num_single = num + int(inner.sum()), num_single + int((inner & (np.diff(index[part]) == 1)).sum())
     if num == 0:
         message = f"each series has one row only, so its frequency is unknown; {freq} was assumed"
         findings.append(Finding("frequency", message, "", "warning", {"freq": freq}))

@@ -24,6 +24,7 @@ from tsattn.data.calendar import (
 )
 
 MONTH_DAYS = 30.436875
+LOOK = 1000  # rows looked at first
 
 
 def infer_freq(stamps: pd.Index, codes: np.ndarray | None = None) -> str:
@@ -87,10 +88,14 @@ def _steps_of(size: int, stamps: pd.Index, codes: np.ndarray | None, is_int: boo
     if days == 1 and _only_business_days(stamps, codes):
         yield Step("business")
         return
+    yield Step("day", days, None if days % 7 else _common_weekday(stamps, codes))
+
+
+def _common_weekday(stamps: pd.Index, codes: np.ndarray | None) -> int | None:
+    """The weekday that most stamps have, Monday being 0; None where each series keeps to one and these differ."""
     weekdays = (dates_of(stamps) + 3) % 7
-    own_weekdays = (weekdays == weekdays[first_rows_of(codes, len(stamps))]).all()
-    anchored = days % 7 == 0 and ((weekdays == weekdays[0]).all() or not own_weekdays)
-    yield Step("day", days, int(most_common(weekdays)) if anchored else None)
+    own = (weekdays == weekdays[first_rows_of(codes, len(stamps))]).all()
+    return None if own and (weekdays != weekdays[0]).any() else int(most_common(weekdays))
 
 
 def _monthly(months: int, stamps: pd.Index, codes: np.ndarray | None) -> Step:
@@ -109,8 +114,10 @@ def _monthly(months: int, stamps: pd.Index, codes: np.ndarray | None) -> Step:
 
 def _only_business_days(stamps: pd.Index, codes: np.ndarray | None) -> bool:
     """No stamp on a weekend, and weekends were passed over: some Friday is followed by the next Monday."""
+    if len(stamps) < 6 or ((dates_of(stamps[:LOOK]) + 3) % 7 > 4).any():  # most tables say so soon
+        return False
     dates = dates_of(stamps)
-    if len(dates) < 6 or ((dates + 3) % 7 > 4).any():
+    if ((dates + 3) % 7 > 4).any():
         return False
     same = np.diff(first_rows_of(codes, len(stamps))) == 0
     return bool((same & (np.diff(dates) == 3) & ((dates[:-1] + 3) % 7 == 4)).any())

@@ -248,7 +248,8 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
         stamps = pd.concat([stamps] * len(values), ignore_index=True)
     y = np.concatenate(values) if wide else values[0]
-    df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y})  # copies all three
+    y = y if wide else y.copy()  # the rows are kept after a fit: no longer those of the caller, who may change them
+    df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y}, copy=False)
     for name, column in further.items():
         df[name] = pd.Series(np.tile(column, len(values)), dtype=column.dtype)
     problems += settle_static(df, chosen.declared.static)

@@ -79,4 +79,4 @@ def with_next(x: Float[Tensor, "B N P"]) -> Float[Tensor, "B N PP"]:
 def moved(x: Float[Tensor, "B A F PP"], by: Float[Tensor, "B A F P"]) -> Float[Tensor, "B A F P"]:
     """sum_s by_s x(s + p): two patches in a row, read from 0 .. P - 1 steps further on."""
     num_moves = by.shape[-1]
-    return einsum(x.unfold(-1, num_moves, 1)[..., :num_moves, :], by, "b a f s p, b a f s -> b a f p")
+    return (by[..., None, :] @ x.unfold(-1, num_moves, 1)[..., :num_moves, :])[..., 0, :]

@@ -105,7 +105,8 @@ def _text_column(column: pa.ChunkedArray, name: str) -> pa.Array:
     """The cells as they are; a missing one is ""."""
     try:
         column = pc.cast(column, pa.string())
-        return (pc.fill_null(column, "") if column.null_count else column).combine_chunks()
+        column = pc.fill_null(column, "") if column.null_count else column
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies a single one too
     except pa.ArrowInvalid as error:  # no UTF-8, or more than 2 GB in one column
         raise DataError(f"the text of the column {name!r} cannot be read ({error})") from error
 
