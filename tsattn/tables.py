@@ -249,7 +249,7 @@ def stamps_after(frame: Frame, horizon: int, future: Rows | None = None) -> pd.D
     stamps = calendar.grid(rows[last], np.full(len(last), horizon + 1), frame.freq, clock)
     after = np.arange(len(stamps)) % (horizon + 1) > 0
     ids = frame.df["unique_id"].to_numpy()[last]
-    table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]})
+    table = pd.DataFrame({"unique_id": np.repeat(ids, horizon), "ds": stamps[after]}, copy=False)
     return table if frame.regular or future is None else _given_times(future, rows[last], ids, horizon, frame.freq)
 
 
