@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tsattn.config import ATTENTIONS
+from tsattn.nn import attention as kinds
 from tsattn.nn.attention import (
     additive,
     attention,
@@ -18,6 +19,7 @@ from tsattn.nn.attention import (
     causal_mask,
     faster_written_out,
     full,
+    in_blocks,
     local_mask,
     padding_mask,
     written_out,
@@ -163,6 +165,28 @@ def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_th
     assert calls == [1]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("rows", [None, 1, 5])
+@pytest.mark.parametrize("biased", [None, 1, 5])
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_blocks_of_windows_have_the_numbers_and_gradients_of_all_at_once(size, rows, biased, monkeypatch):
+    """`rows`, `biased`: windows that the mask and the bias are for, 1 being for all."""
+    draws = torch.Generator().manual_seed(1)
+    shape = (5, HEADS, TOKENS, WIDTH)
+    q, k, v = (torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_() for _ in range(3))
+    mask = None if rows is None else torch.rand(rows, 1, TOKENS, TOKENS, generator=draws) < 0.5
+    bias = None if biased is None else torch.randn(biased, HEADS, TOKENS, TOKENS, generator=draws, dtype=q.dtype)
+    calls, whole = [], kinds.written_out
+    monkeypatch.setattr(kinds, "BLOCK_PAIRS", size * HEADS * TOKENS * TOKENS)
+    monkeypatch.setattr(kinds, "written_out", lambda q, *rest: calls.append(len(q)) or whole(q, *rest))
+    found, expected = in_blocks(q, k, v, mask, bias), whole(q, k, v, mask, bias)
+    assert calls == {1: [1] * 5, 2: [2, 2, 1], 5: [5], 9: [5]}[size]
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weight = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).reshape(found.shape)
+    gradients = (torch.autograd.grad((z * weight).sum(), (q, k, v)) for z in (found, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
 def test_few_pairs_in_half_precision_have_the_numbers_of_the_loops_and_zeros_where_no_key_is_seen():
