@@ -143,8 +143,9 @@ def test_both_paths_add_the_same_bias_to_the_scores(case):
 @pytest.mark.parametrize("num_keys", [1, TOKENS])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
-def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_the_fused_kernel_in_float32(
-    padded, biased, num_keys, monkeypatch
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.03), (torch.float32, 2e-6)])
+def test_in_training_it_is_written_out_and_gives_the_numbers_and_gradients_of_the_fused_kernel_in_float64(
+    dtype, tolerance, padded, biased, num_keys, monkeypatch
 ):
     heads = random_heads(seed=4, num_keys=num_keys)
     mask = padding_mask(torch.tensor(VALID)[:, -num_keys:]) if padded else None
@@ -159,12 +160,12 @@ def test_half_precision_is_written_out_and_gives_the_numbers_and_gradients_of_th
         (z.float() * torch.linspace(-1, 1, z.numel()).reshape(z.shape)).sum().backward()
         return [z.float(), *(part.grad.float() for part in (q, k, v))]
 
-    found = outcome(torch.bfloat16)
+    found = outcome(dtype)
     assert not calls
-    expected = outcome(torch.float32)
+    expected = outcome(torch.float64)
     assert calls == [1]
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("rows", [None, 1, 5])
@@ -222,7 +223,11 @@ def test_written_out_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
 @pytest.mark.parametrize(
     ("shape", "num_keys", "dtype", "forwards", "backwards"),
     [
-        ((2, 3, 80, 4), 80, torch.float32, False, False),
+        ((2, 3, 80, 4), 80, torch.float32, False, True),
+        ((2, 3, 128, 4), 128, torch.float32, False, True),
+        ((2, 3, 128, 4), 129, torch.float32, False, False),  # so many that the fused kernel pays
+        ((2048, 8, 32, 4), 32, torch.float32, False, True),
+        ((2048, 8, 32, 4), 33, torch.float32, False, False),  # more than is kept
         ((2, 3, 80, 4), 80, torch.float64, False, False),
         ((2, 3, 300, 4), 300, torch.bfloat16, True, True),
         ((2, 3, 80, 4), 80, torch.bfloat16, False, True),  # so few that the calls cost more

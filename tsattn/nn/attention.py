@@ -18,7 +18,8 @@ from torch import Tensor
 
 from tsattn.nn.positional import expand_bias
 
-MOST_PAIRS = 2**25  # pairs of tokens of all heads of a batch, a number each
+MOST_BYTES = 2**26  # of the scores of all heads of a batch, which are kept for the gradient
+MOST_KEYS = 128  # in float32
 FEW_PAIRS = 2**16
 BLOCK_PAIRS = 2**21  # scores of so many pairs stay in the cache: 4 MB
 FAR_BELOW = -1e30  # as a score: its weight is 0 beside any other; -inf has no gradient in a row without a key
@@ -53,7 +54,7 @@ def in_blocks(
     mask: Bool[Tensor, "#B #A #N M"] | None,
     bias: Float[Tensor, "#B #A #N M"] | None,
 ) -> Float[Tensor, "B A N W"]:
-    """`written_out` for as many windows at a time as the cache holds the scores of: 1.7 to 2.7 times as fast for 128 of them."""
+    """`written_out` for as many windows at a time as the cache holds the scores of: 128 of them 1.7 to 2.7 times as fast."""
     size = max(BLOCK_PAIRS // (q.shape[1] * q.shape[2] * k.shape[2]), 1)
     if len(q) <= size:
         return written_out(q, k, v, mask, bias)
@@ -95,14 +96,19 @@ def written_out(
 
 
 def faster_written_out(q: Float[Tensor, "B A N K"], k: Float[Tensor, "B A M K"]) -> bool:
-    """Whether three plain operations beat the fused kernel, as they do on a CPU for bfloat16.
+    """Whether plain operations, `in_blocks`, beat the fused kernel on a CPU.
 
-    Measured forwards and backwards on a core with AVX-512, 16 to 128 tokens: bfloat16 is 2 to 8 times as fast written out,
-    float32 as fast or slower. Forwards alone, few pairs cost less than the calls: up to eight windows of 36 tokens.
+    Measured on two cores with AVX-512. bfloat16, forwards and backwards: 2 to 8 times as fast; forwards alone, few pairs cost
+    less than the calls, up to eight windows of 36 tokens. float32, forwards and backwards: up to 128 tokens as fast or up to
+    three times, from 256 on half as fast. float32 forwards has the fused kernel alone, so that a forecast is the same bit for
+    bit among however many others.
     """
     pairs = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
-    fewest = 0 if q.requires_grad else FEW_PAIRS
-    return q.device.type == "cpu" and q.dtype == torch.bfloat16 and fewest <= pairs <= MOST_PAIRS
+    if q.device.type != "cpu" or q.dtype not in (torch.bfloat16, torch.float32) or pairs * q.element_size() > MOST_BYTES:
+        return False
+    if q.dtype == torch.float32:
+        return q.requires_grad and k.shape[2] <= MOST_KEYS
+    return q.requires_grad or pairs >= FEW_PAIRS
 
 
 def attention_with_weights(
