@@ -32,6 +32,8 @@ def remedies(run: Run, batch_size: int) -> list[Remedy]:
     found = [
         Remedy("bfloat16", {"precision": "bf16"}),
         Remedy("bfloat16, keys of attention filled up", {"precision": "bf16", "filled": True}),
+        Remedy("bfloat16, that and attention in blocks of windows", {"precision": "bf16", "filled": True, "blocks": True}),
+        Remedy("attention in blocks of windows", {"filled": True, "blocks": True}),
         Remedy("one matrix for queries, keys and values", {"fused_projections": True}),
         Remedy("fused AdamW", {"fused_optimizer": True}),
         Remedy("memory of a step is kept for the next", {"kept": True}),
@@ -119,6 +121,8 @@ def stepper(settings: dict[str, Any]) -> Any:
         SelfAttention.project = separate_projections
     if not settings.get("filled"):
         attention.REGISTER = 1
+    if not settings.get("blocks"):  # the fused kernel in float32
+        attention.BLOCK_PAIRS, attention.MOST_KEYS = 2**60, 0
     shape = shapes.SHAPES[settings["shape"]]()
     network = shapes.network_of(shape).train()
     forward = torch.compile(network) if settings.get("compiled") else network
@@ -181,7 +185,7 @@ def shares(settings: dict[str, Any], turn: Turn) -> None:
     from speed_parts import shapes
     from tsattn.training.allocator import kept_memory
 
-    ships = dict.fromkeys(("fused_projections", "fused_optimizer", "filled"), True)
+    ships = dict.fromkeys(("fused_projections", "fused_optimizer", "filled", "blocks"), True)
     once, network, groups = stepper({**settings, **ships})
     shape = shapes.SHAPES[settings["shape"]]()
     forward = shapes.our_sizes(network, shape)["forward_mflop_per_window"] * len(groups[0][0]) / 1e3
