@@ -50,11 +50,16 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     changing = torch.sigmoid(2 * share + normal(generator, 0, 1, batch, 1)) * chance(generator, 0.2, batch, 1)
     first = (1 - changing) * first + changing * older  # the profile itself becomes another
     begun = ((rows(generator, length) / short).floor() * short / long + uniform(generator, 0, 1, batch, 1)) % 1.0
-    part = torch.where((long / short - DAYS).abs() < 1e-3, 2 / DAYS, uniform(generator, 0.05, 0.5, batch, 1))
+    weeks = (long / short - DAYS).abs() < 1e-3
+    part = torch.where(weeks, 2 / DAYS, uniform(generator, 0.05, 0.5, batch, 1))
     first = torch.where((begun < part) & chance(generator, 0.25, batch, 1), season(generator, length, short), first)
     closed = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 0.004, 0.04, batch, 1)
     first = torch.where(closed & chance(generator, 0.15, batch, 1), first.amin(1, keepdim=True), first)
-    quiet = choose(generator, (1.0, 0.3, 0.05), (45, 35, 20), batch, 1)
+    kind = pick(generator, (50, 35, 15), batch, 1)
+    place = torch.where(kind == 1, first, season(generator, length, short)) * (kind > 0)
+    louder = torch.exp(uniform(generator, 0, 1.3, batch, 1) * place.clamp(-3, 3))
+    louder = louder / louder.square().mean(1, keepdim=True).sqrt()
+    quiet = louder * choose(generator, (1.0, 0.3, 0.05), (45, 35, 20), batch, 1)
     slow, white = trend(generator, batch, length), noise(generator, batch, length)
     coloured = autoregression(generator, batch, length)
     has_season = chance(generator, 0.8, batch, 1)
@@ -70,7 +75,9 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     size = uniform(generator, 0.05, 0.95, batch, 1) * has_season
     grown = level.exp() * (1 + size * torch.tanh(0.8 * first))
     grown = grown * (1 + uniform(generator, 0.05, 0.7, batch, 1) * has_second * torch.tanh(second))
-    grown = grown * torch.exp(quiet * log_normal(generator, -2.6, 0.9, batch, 1) * (white + 0.5 * coloured))
+    off = weeks & (begun < part) & chance(generator, 0.3, batch, 1)
+    grown = torch.where(off, uniform(generator, 0.05, 0.9, batch, 1), 1.0) * grown
+    grown = grown * torch.exp((quiet * log_normal(generator, -2.3, 0.9, batch, 1) * (white + 0.5 * coloured)).clamp(-4, 4))
     return torch.where(chance(generator, 0.55, batch, 1), added, grown)
 
 
@@ -217,13 +224,15 @@ def economic(generator: Generator, batch: int, length: int) -> Float[Tensor, "B 
 def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
     """Whole numbers of 0 and more: Poisson and negative binomial counts of calendar series, and intermittent demand.
 
-    45 %: rate LN(1.5, 1.6) softplus(z U(0.2, 1.5)), z a standardized `trend_season_noise`, times log-normal noise of U(0, 0.8)
-    (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 % have outages of zeros.
+    60 %: rate LN(1.5, 1.6) softplus(z c), or exp(z c) in half of them, c = U(0.2, 1.5), z a standardized `trend_season_noise`,
+    times log-normal noise of U(0, 0.8) (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 % have outages of zeros.
     Others: demand arrives with probability LU(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson, in the quadrants
     of Syntetos & Boylan (2005): smooth, intermittent, erratic, lumpy; 10 % fade out.
     """
     z = standardized(trend_season_noise(generator, batch, length))
-    rate = log_normal(generator, 1.5, 1.6, batch, 1) * torch.nn.functional.softplus(z * uniform(generator, 0.2, 1.5, batch, 1))
+    z = z * uniform(generator, 0.2, 1.5, batch, 1)
+    shape = torch.where(chance(generator, 0.5, batch, 1), z.clamp(-4, 3).exp(), torch.nn.functional.softplus(z))
+    rate = log_normal(generator, 1.5, 1.6, batch, 1) * shape
     over = uniform(generator, 0, 0.8, batch, 1) * chance(generator, 0.7, batch, 1)
     rate = rate * torch.exp(over * normal(generator, 0, 1, batch, length) - over.square() / 2)
     steady = torch.poisson(rate.clamp(0, 1e6), generator=generator)
@@ -240,7 +249,7 @@ def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"
     sizes = 1 + torch.poisson(
         (typical.clamp(min=0) * torch.exp(erratic * normal(generator, 0, 1, batch, length))).clamp(max=1e6), generator=generator
     )
-    return torch.where(chance(generator, 0.45, batch, 1), steady, demand * sizes)
+    return torch.where(chance(generator, 0.6, batch, 1), steady, demand * sizes)
 
 
 def regimes(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"]:
@@ -250,9 +259,7 @@ def regimes(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T
     chance LU(0.003, 0.1) a row. Spikes of LN(1, 0.6) on a flat or seasonal ground, at chance LU(0.003, 0.08) or periodic.
     Noise of LN(-2, 1).
     """
-    jump = chance(generator, 1.0, batch, length) & (
-        uniform(generator, 0, 1, batch, length) < log_uniform(generator, 2, 40, batch, 1) / length
-    )
+    jump = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 2, 40, batch, 1) / length
     levels = normal(generator, 0, 1, batch, length)
     steps = levels.gather(1, jump.cumsum(1).clamp(max=length - 1))  # the number of jumps so far picks the level
     switch = uniform(generator, 0, 1, batch, length) < log_uniform(generator, 0.003, 0.1, batch, 1)
