@@ -69,7 +69,7 @@ def season(generator: Generator, length: int, period: Float[Tensor, "B 1"]) -> F
     """
     batch = len(period)
     turn = ((rows(generator, length) + (uniform(generator, 0, 1000, batch, 1)).floor()) / period) % 1.0
-    kind = pick(generator, (36, 30, 14, 13, 7), batch, 1)
+    kind = pick(generator, (31, 30, 19, 13, 7), batch, 1)
     decay = uniform(generator, 0, 2, batch, 1)
     waves = torch.zeros_like(turn)
     for k in range(1, 7):
