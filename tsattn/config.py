@@ -65,7 +65,7 @@ POSITIONALS = ("none", "sinusoidal", "learned", "rotary", "alibi", "relative", "
 SCALINGS = ("standard", "robust", "last", "arcsinh")
 HEADS = ("auto", "quantile", "negative_binomial", "point")
 POINT_LOSSES = ("mae", "mse", "huber")
-COPYINGS = ("patch", "step")
+COPYINGS = ("patch", "step", "spread")
 SPARSITY = 5  # c of prob_sparse: c ln N queries attend, c ln N keys are sampled to find them
 UNTURNED = ("none", "sinusoidal", "learned", "calendar")  # added to tokens, so that every attention can use them
 POSITIONS_OF = {  # an attention and the position codes it can use
@@ -118,7 +118,9 @@ class EncoderConfig(ModelConfig):
     attention: str = "full"  # full | causal | local | additive | prob_sparse | linear
     attention_window: int = 32  # local attention: tokens per block; each block sees itself and the one before
     positional: str = "auto"  # none | sinusoidal | learned | rotary | alibi | relative | calendar; auto: rotary where it can be
-    copying: str = "patch"  # of past values to the future: patch (whole tokens) | step (from any step on)
+    copying: str = (
+        "patch"  # of the past to the future: patch (values of tokens) | step (from any step on) | spread (theirs too)
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -87,7 +87,7 @@ class PretrainConfig:
             d_ff=704,
             head="quantile",
             positional="rotary",
-            copying="step",
+            copying="spread",
         )
     )
     lengths: list[LengthConfig] = field(default_factory=default_lengths)

@@ -73,7 +73,8 @@ class Encoder(nn.Module):
         self.head: Head = make_head(
             config.head, d_model=d_model, patch_length=config.stride, levels=levels, point_loss=config.point_loss
         )
-        self.copy = CopyAttention(d_model, num_heads, config.stride, by_step=config.copying == "step")
+        by_step, spread = config.copying != "patch", config.copying == "spread"
+        self.copy = CopyAttention(d_model, num_heads, config.stride, by_step=by_step, spread=spread)
 
     def forward(
         self,

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from tsattn.nn.attention import attention_with_weights
 from tsattn.nn.positional import Angles, rotate
 
+USUAL = 0.2  # spread of copied values, scaled, that says nothing
+LEAST = 1e-3  # variance of copied values that are all the same
+
 
 class CopyAttention(nn.Module):
     """A forecast that is a mixture of weighted means of past patches, the last value and the mean of the window (0).
@@ -27,11 +30,15 @@ class CopyAttention(nn.Module):
     c_fa(p) = sum_s u_fas sum_n w_fan m z(n P + s + p) / the same without z, u a softmax read off the future token. Then any lag
     can be copied, not multiples of P alone: a week in patches of 16.
 
+    With `spread` the values that a head copies to a future step also say how far they lie apart: s(p)^2 is their variance, mixed
+    as they are, and gain(p) log(s(p) / 0.2), times the share that is copied, is added to what makes the intervals wide. The gain
+    is read off the future token and begins at 0. So busy days get wider intervals than quiet ones.
+
     Copying by attention is the idea of pointer networks (Vinyals et al. 2015). It sees the whole context, also where the blocks
     see a local window; the future comes after all of it, so that causal attention is not touched.
     """
 
-    def __init__(self, d_model: int, num_heads: int, patch_length: int, *, by_step: bool = False) -> None:
+    def __init__(self, d_model: int, num_heads: int, patch_length: int, *, by_step: bool = False, spread: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.query = nn.Linear(d_model, d_model, bias=False)
@@ -40,6 +47,10 @@ class CopyAttention(nn.Module):
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
         self.move = nn.Linear(d_model, patch_length * num_heads) if by_step else None
+        self.widen = nn.Linear(d_model, patch_length) if spread else None
+        if self.widen is not None:
+            nn.init.zeros_(self.widen.weight)
+            nn.init.zeros_(self.widen.bias)
 
     def forward(
         self,
@@ -48,8 +59,8 @@ class CopyAttention(nn.Module):
         seen: Bool[Tensor, "B N P"],
         last: Float[Tensor, " B"],
         angles: Angles | None = None,
-    ) -> Float[Tensor, "B F P"]:
-        """The mixture for each future step, in scaled units. `z` holds 0 where nothing was seen."""
+    ) -> tuple[Float[Tensor, "B F P"], Float[Tensor, "B F P"] | None]:
+        """The mixture for each future step, in scaled units, and what `spread` adds. `z` holds 0 where nothing was seen."""
         num_context = z.shape[1]
         past, future = tokens[:, :num_context], tokens[:, num_context:]
         q, k = (
@@ -58,17 +69,25 @@ class CopyAttention(nn.Module):
         if angles is not None:
             cos, sin = angles
             q, k = rotate(q, (cos[num_context:], sin[num_context:])), rotate(k, (cos[:num_context], sin[:num_context]))
-        parts = (z, seen.to(z.dtype)) if self.move is None else (with_next(z), with_next(seen.to(z.dtype)))
+        parts = [z, seen.to(z.dtype)] if self.widen is None else [z, seen.to(z.dtype), z.square()]
+        parts = parts if self.move is None else [with_next(part) for part in parts]
         values = torch.cat(parts, dim=-1)[:, None].expand(-1, self.num_heads, -1, -1)
         sums, _ = attention_with_weights(q, k, values, seen.any(-1)[:, None, None, :])
-        total, weight = sums.chunk(2, dim=-1)
+        sums = sums.chunk(len(parts), dim=-1)
         if self.move is not None:
             by = rearrange(self.move(future), "b f (a s) -> b a f s", a=self.num_heads).softmax(-1)
-            total, weight = moved(total, by), moved(weight, by)
-        copied = torch.where(weight > 1e-6, total / weight.clamp(min=1e-6), 0.0)
+            sums = [moved(part, by) for part in sums]
+        weight = sums[1]
+        means = [torch.where(weight > 1e-6, part / weight.clamp(min=1e-6), 0.0) for part in (sums[0], *sums[2:])]
+        copied = means[0]
         anchors = torch.stack([last[:, None, None].expand_as(copied[:, 0]), torch.zeros_like(copied[:, 0])], dim=1)
         share = rearrange(self.mix(future), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
-        return (share * torch.cat([copied, anchors], dim=1)).sum(1)
+        mixture = (share * torch.cat([copied, anchors], dim=1)).sum(1)
+        if self.widen is None:
+            return mixture, None
+        heads = share[:, : self.num_heads]
+        spread = (heads * (means[1] - copied.square()).clamp(min=0)).sum(1).add(LEAST).sqrt()
+        return mixture, self.widen(future) * (spread / USUAL).log() * heads.sum(1)
 
 
 def with_next(x: Float[Tensor, "B N P"]) -> Float[Tensor, "B N PP"]:

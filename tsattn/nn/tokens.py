@@ -153,7 +153,11 @@ def read_future(
         x = x.float()
         raw = head(rearrange(x[:, patches.z.shape[1] :], "(b v) n d -> b v n d", v=num_variates))
         own = slice(patches.z.shape[2] - patches.stride, None)  # the steps that no patch before holds
-        copied = copy(x, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
-        copied = rearrange(copied, "(b v) n p -> b (n p) v 1", v=num_variates)
+        copied, wider = (
+            part if part is None else rearrange(part, "(b v) n p -> b (n p) v 1", v=num_variates)
+            for part in copy(x, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
+        )
         before, location, after = raw.tensor_split((head.location, head.location + 1), dim=-1)
+        if wider is not None:
+            before, after = before + wider, after + wider
         return torch.cat([before, location + copied, after], dim=-1)

@@ -13,7 +13,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,9 +80,9 @@ def network_of(config: PretrainConfig) -> nn.Module:
         from tsattn import zero_shot
 
         shipped = zero_shot.pretrained().network
-        if config.model != shipped.config:
+        if replace(config.model, copying=shipped.config.copying) != shipped.config:
             raise ValueError("start=shipped begins with the weights that ship, which are of another model: leave model. alone")
-        network.load_state_dict(shipped.state_dict())
+        network.load_state_dict({**network.state_dict(), **shipped.state_dict()})  # parts that are new begin without effect
     return network
 
 
