@@ -25,7 +25,7 @@ SMALL = PretrainConfig(
     minutes=100.0,
     accelerator="cpu",
     precision="32",
-    model=PatchConfig(d_model=16, num_layers=1, num_heads=2, d_ff=16, head="quantile", positional="rotary", copying="step"),
+    model=PatchConfig(d_model=16, num_layers=1, num_heads=2, d_ff=16, head="quantile", positional="rotary", copying="spread"),
     lengths=[LengthConfig(32, 2, 12, 0.5), LengthConfig(64, 3, 8, 0.3), LengthConfig(1024, 4, 2, 0.2)],
     short_series=40,
     medium_series=40,
@@ -263,7 +263,7 @@ sys.addaudithook(watch)
 from tsattn.config import PatchConfig
 from tsattn.pretrain_config import LengthConfig, PretrainConfig
 from tsattn.training.pretraining import pretrain
-model = PatchConfig(d_model=16, num_layers=1, num_heads=2, d_ff=16, head="quantile", positional="rotary", copying="step")
+model = PatchConfig(d_model=16, num_layers=1, num_heads=2, d_ff=16, head="quantile", positional="rotary", copying="spread")
 pretrain(PretrainConfig(output="run", minutes=0.02, accelerator="cpu", model=model, short_series=20, medium_series=20,
     long_series=5, lengths=[LengthConfig(32, 2, 8, 1.0)]), str)
 assert not opened, opened

@@ -118,9 +118,7 @@ class EncoderConfig(ModelConfig):
     attention: str = "full"  # full | causal | local | additive | prob_sparse | linear
     attention_window: int = 32  # local attention: tokens per block; each block sees itself and the one before
     positional: str = "auto"  # none | sinusoidal | learned | rotary | alibi | relative | calendar; auto: rotary where it can be
-    copying: str = (
-        "patch"  # of the past to the future: patch (values of tokens) | step (from any step on) | spread (theirs too)
-    )
+    copying: str = "patch"  # of past values: patch (whole tokens) | step (from any step on) | spread (and how they vary)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,9 +30,9 @@ class CopyAttention(nn.Module):
     c_fa(p) = sum_s u_fas sum_n w_fan m z(n P + s + p) / the same without z, u a softmax read off the future token. Then any lag
     can be copied, not multiples of P alone: a week in patches of 16.
 
-    With `spread` the values that a head copies to a future step also say how far they lie apart: s(p)^2 is their variance, mixed
-    as they are, and gain(p) log(s(p) / 0.2), times the share that is copied, is added to what makes the intervals wide. The gain
-    is read off the future token and begins at 0. So busy days get wider intervals than quiet ones.
+    With `spread` the values that heads copy to a future step also say how far they lie apart: s(p)^2 is their variance, mixed
+    as they are, and gain(p) log(s(p) / 0.2), times the share that is copied, is added to what makes the intervals wide. The
+    gain is read off the future token and begins at 0. So busy days get wider intervals than quiet ones.
 
     Copying by attention is the idea of pointer networks (Vinyals et al. 2015). It sees the whole context, also where the blocks
     see a local window; the future comes after all of it, so that causal attention is not touched.

@@ -225,9 +225,9 @@ def counts(generator: Generator, batch: int, length: int) -> Float[Tensor, "B T"
     """Whole numbers of 0 and more: Poisson and negative binomial counts of calendar series, and intermittent demand.
 
     60 %: rate LN(1.5, 1.6) softplus(z c), or exp(z c) in half of them, c = U(0.2, 1.5), z a standardized `trend_season_noise`,
-    times log-normal noise of U(0, 0.8) (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 % have outages of zeros.
-    Others: demand arrives with probability LU(0.04, 0.8), constant or wandering, in sizes of 1 + Poisson, in the quadrants
-    of Syntetos & Boylan (2005): smooth, intermittent, erratic, lumpy; 10 % fade out.
+    times log-normal noise of U(0, 0.8) (overdispersion); 15 % of these are capped, as images a camera can take in a day, 15 %
+    have outages of zeros. Others: demand arrives with probability LU(0.04, 0.8), constant or wandering, in sizes of 1 +
+    Poisson, in the quadrants of Syntetos & Boylan (2005): smooth, intermittent, erratic, lumpy; 10 % fade out.
     """
     z = standardized(trend_season_noise(generator, batch, length))
     z = z * uniform(generator, 0.2, 1.5, batch, 1)
