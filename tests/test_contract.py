@@ -45,6 +45,7 @@ OTHERS = {
     "wide": PatchConfig(d_model=64, num_layers=3, num_heads=8, d_ff=128),
     "dropout": EncoderConfig(**STACK, dropout=0.3),
     "overlap": PatchConfig(**STACK, patch_length=4, patch_stride=2),
+    "spread": PatchConfig(**STACK, patch_length=4, copying="spread"),
     "mse": LinearConfig(head="point", point_loss="mse"),
 }
 

@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         self.head: Head = make_head(
             config.head, d_model=d_model, patch_length=config.stride, levels=levels, point_loss=config.point_loss
         )
-        by_step, spread = config.copying != "patch", config.copying == "spread"
+        by_step, spread = config.copying != "patch", config.copying == "spread" and self.head.num_raw > 1
         self.copy = CopyAttention(d_model, num_heads, config.stride, by_step=by_step, spread=spread)
 
     def forward(
