@@ -99,7 +99,7 @@ def test_the_spread_of_moved_copies_equals_float64_loops() -> None:
         for f in range(2):
             token = tokens[b, 4 + f]
             moves = module.move(token).reshape(2, 3).softmax(-1)
-            gains, logits = module.widen(token), module.mix(token).reshape(3, 4)
+            gain, logits = float(module.widen(token)), module.mix(token).reshape(3, 4)
             q, k = module.query(token).reshape(2, 4), module.key(tokens[b, :4]).reshape(4, 2, 4)
             for p in range(3):
                 share, location, variance = logits[p].softmax(-1), 0.0, 0.0
@@ -111,7 +111,7 @@ def test_the_spread_of_moved_copies_equals_float64_loops() -> None:
                     mean = sum(w * float(values[row]) for w, row in there) / total
                     location += float(share[a]) * mean
                     variance += float(share[a]) * sum(w * (float(values[row]) - mean) ** 2 for w, row in there) / total
-                expected = float(gains[p]) * math.log(math.sqrt(variance + 1e-3) / 0.2) * float(share[:2].sum())
+                expected = gain * math.log(math.sqrt(variance + 1e-3) / 0.2) * float(share[:2].sum())
                 assert float(mixture[b, f, p]) == pytest.approx(location, abs=1e-9)
                 assert float(wider[b, f, p]) == pytest.approx(expected, abs=1e-9)
 

@@ -180,7 +180,10 @@ def test_it_may_begin_with_the_weights_that_ship_and_says_so(tmp_path, short):
 
     config = replace(SMALL, model=PretrainConfig().model, start="shipped", minutes=0.03, output=str(tmp_path))
     shipped = zero_shot.pretrained()
-    assert all(torch.equal(p, shipped.network.get_parameter(name)) for name, p in network_of(config).named_parameters())
+    first, own = dict(network_of(config).named_parameters()), dict(shipped.network.named_parameters())
+    assert all(torch.equal(p, own[name]) for name, p in first.items() if name in own)
+    assert {*own} <= {*first}
+    assert not any(p.any() for name, p in first.items() if name not in own)
     pretrain(config, str)
     facts = json.loads((tmp_path / "manifest.json").read_text())
     assert facts["began_with"]["sha256"] == shipped.sha256 != facts["sha256"]

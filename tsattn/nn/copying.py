@@ -31,7 +31,7 @@ class CopyAttention(nn.Module):
     can be copied, not multiples of P alone: a week in patches of 16.
 
     With `spread` the values that heads copy to a future step also say how far they lie apart: s(p)^2 is their variance, mixed
-    as they are, and gain(p) log(s(p) / 0.2), times the share that is copied, is added to what makes the intervals wide. The
+    as they are, and gain log(s(p) / 0.2), times the share that is copied, is added to what makes the intervals wide. The
     gain is read off the future token and begins at 0. So busy days get wider intervals than quiet ones.
 
     Copying by attention is the idea of pointer networks (Vinyals et al. 2015). It sees the whole context, also where the blocks
@@ -47,7 +47,7 @@ class CopyAttention(nn.Module):
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
         self.move = nn.Linear(d_model, patch_length * num_heads) if by_step else None
-        self.widen = nn.Linear(d_model, patch_length) if spread else None
+        self.widen = nn.Linear(d_model, 1) if spread else None
         if self.widen is not None:
             nn.init.zeros_(self.widen.weight)
             nn.init.zeros_(self.widen.bias)
