@@ -190,6 +190,26 @@ def test_it_may_begin_with_the_weights_that_ship_and_says_so(tmp_path, short):
     assert facts["began_with"]["windows"] == shipped.facts["windows"]
 
 
+def test_intervals_alone_may_be_trained_and_every_median_stays(tmp_path, short):
+    config = replace(
+        SMALL, model=PretrainConfig().model, start="shipped", train="intervals", minutes=0.05, output=str(tmp_path)
+    )
+    before = network_of(config).eval()
+    pretrain(config, str)
+    after = network_of(config).eval()
+    missing = after.load_state_dict(
+        {name: p.float() for name, p in weights_in(tmp_path / pretraining.WEIGHTS).items()}, strict=False
+    )
+    assert missing.missing_keys == ["head.widening"]
+    assert after.copy.widen.weight.any()
+    values = torch.randn(3, 64, 1, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, expected = (network(values, values > -2, None, 32)[0] for network in (after, before))
+    middle = before.head.middle
+    assert torch.equal(found[..., middle], expected[..., middle])
+    assert not torch.equal(found[..., 0], expected[..., 0])
+
+
 def test_a_loss_that_is_no_number_ends_it_and_the_state_stays(tmp_path, short, monkeypatch):
     monkeypatch.setattr(pretraining, "loss_of", lambda network, batch: network.norm.weight.sum() * torch.nan)
     with pytest.raises(ValueError, match="is no number"):

@@ -77,6 +77,7 @@ class PretrainConfig:
     slice_minutes: float | None = None  # stop after so many minutes of this call, to be continued by the next one
     seed: int = 0
     start: str = "fresh"  # fresh | shipped: first weights drawn from the seed, or those that ship with tsattn
+    train: str = "all"  # all | intervals: how wide they are alone, every median staying as it is
     accelerator: str = "auto"  # auto | cpu | gpu
     precision: str = "auto"  # auto | 32 | bf16; auto takes bf16 where the machine multiplies it faster
     model: PatchConfig = field(
@@ -110,6 +111,7 @@ class PretrainConfig:
         check_choice("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("precision", self.precision, ("auto", "32", "bf16"))
         check_choice("start", self.start, ("fresh", "shipped"))
+        check_choice("train", self.train, ("all", "intervals"))
         for name in ("minutes", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")

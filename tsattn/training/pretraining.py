@@ -83,7 +83,19 @@ def network_of(config: PretrainConfig) -> nn.Module:
         if replace(config.model, copying=shipped.config.copying) != shipped.config:
             raise ValueError("start=shipped begins with the weights that ship, which are of another model: leave model. alone")
         network.load_state_dict({**network.state_dict(), **shipped.state_dict()})  # parts that are new begin without effect
+    if config.train == "intervals":
+        keep_medians(network)
     return network
+
+
+def keep_medians(network: Any) -> None:
+    """Let training change nothing but how far the quantiles lie from the median: the head without its median, the spread."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(("head.", "copy.widen.")))
+    linear, middle, num_raw = network.head.linear, network.head.middle, network.head.num_raw
+    others = torch.arange(len(linear.bias)) % num_raw != middle  # rows of the head: a step's quantiles stand together
+    linear.weight.register_hook(lambda gradient: gradient * others.to(gradient.device)[:, None])
+    linear.bias.register_hook(lambda gradient: gradient * others.to(gradient.device))
 
 
 def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
@@ -137,13 +149,13 @@ def typical_step(batch: Batch, scale: Scale) -> Float[Tensor, " B"]:
 
 def optimizers_of(network: nn.Module, config: PretrainConfig) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for the matrices of the blocks, AdamW for everything else."""
-    matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    matrices = [p for name, p in trained.items() if p.ndim == 2 and name.startswith("blocks.")]
     chosen = {id(p) for p in matrices}
-    others = [p for p in network.parameters() if id(p) not in chosen]
+    others = [p for p in trained.values() if id(p) not in chosen]
     rate, decay = config.learning_rate, config.weight_decay
-    muon = Muon(matrices, lr=rate, weight_decay=decay)
-    adam = torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95), fused=True)
-    return [muon, adam]
+    muon = [Muon(matrices, lr=rate, weight_decay=decay)] if matrices else []
+    return [*muon, torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95), fused=True)]
 
 
 def rate_at(progress: float, config: PretrainConfig) -> float:
