@@ -190,6 +190,11 @@ def test_it_may_begin_with_the_weights_that_ship_and_says_so(tmp_path, short):
     assert facts["began_with"]["windows"] == shipped.facts["windows"]
 
 
+def test_intervals_alone_are_not_trained_around_medians_that_are_not():
+    with pytest.raises(ValueError, match="start=shipped"):
+        PretrainConfig(train="intervals")
+
+
 def test_intervals_alone_may_be_trained_and_every_median_stays(tmp_path, short):
     config = replace(
         SMALL, model=PretrainConfig().model, start="shipped", train="intervals", minutes=0.05, output=str(tmp_path)

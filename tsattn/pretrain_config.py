@@ -112,6 +112,8 @@ class PretrainConfig:
         check_choice("precision", self.precision, ("auto", "32", "bf16"))
         check_choice("start", self.start, ("fresh", "shipped"))
         check_choice("train", self.train, ("all", "intervals"))
+        if self.train == "intervals" and self.start == "fresh":
+            raise ValueError("train=intervals leaves the medians as they are, so it needs trained ones: set start=shipped")
         for name in ("minutes", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")

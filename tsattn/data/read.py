@@ -248,7 +248,7 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
         stamps = pd.concat([stamps] * len(values), ignore_index=True)
     y = np.concatenate(values) if wide else values[0]
-    y = y if wide else y.copy()  # the rows are kept after a fit: no longer those of the caller, who may change them
+    y = y if wide else y.copy()  # kept after a fit: no longer those of the caller, who may change them; ids, ds were made anew
     df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y}, copy=False)
     for name, column in further.items():
         df[name] = pd.Series(np.tile(column, len(values)), dtype=column.dtype)

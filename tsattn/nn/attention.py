@@ -20,7 +20,7 @@ from tsattn.nn.positional import expand_bias
 
 MOST_BYTES = 2**26  # of the scores of all heads of a batch, which are kept for the gradient
 MOST_KEYS = 128  # in float32
-FEW_PAIRS = 2**16
+FEW_PAIRS = 2**16  # fewer cost less than the calls, in bfloat16 forwards
 BLOCK_PAIRS = 2**21  # scores of so many pairs stay in the cache: 4 MB
 FAR_BELOW = -1e30  # as a score: its weight is 0 beside any other; -inf has no gradient in a row without a key
 REGISTER = 16  # numbers that an instruction of AVX-512 takes at a time

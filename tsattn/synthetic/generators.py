@@ -42,7 +42,9 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     and white noise of LN(-1.4, 1.1), a third of it in 35 % of the series, a twentieth in 20 %. Multiplied: exp of a trend and a
     walk, times (1 + a tanh(s_1)), (1 + b tanh(s_2)) and log-normal noise: the season grows with the level. s_1 turns into
     another profile with time in 20 %, and has another one in a part of each long season in 25 %: weekends, holidays. In 15 %
-    single rows, LU(0.004, 0.04) of them, stand at the lowest place of s_1: holidays again.
+    single rows, LU(0.004, 0.04) of them, stand at the lowest place of s_1: holidays again. Noise is as loud as its
+    place in the season, exp(U(0, 1.3) s): s is s_1 in 35 %, so that busy days vary more, and a profile of its own in 15 %. Of
+    the multiplied whose long period is seven short ones, 30 % fall to U(0.05, 0.9) in two sevenths of it: days off.
     """
     short, long = periods(generator, batch, length)
     first, second = season(generator, length, short), season(generator, length, long)
