@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import random
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -26,6 +27,12 @@ def values(*cells: str, header: str = "ds,y", sep: str = ",", end: str = "\n") -
 def times(*texts: str, header: str = "ds,y") -> bytes:
     """Values 1, 2, 3 ... at times written as given, all of them quoted."""
     return known(*(f'"{text}",{i + 1}' for i, text in enumerate(texts)), header=header)
+
+
+def hours(of_day: Iterable[int]) -> bytes:
+    """Values 1, 2, 3 ... of two days whose hours stand in a column of their own."""
+    pairs = [(day, hour) for day in (1, 2) for hour in of_day]
+    return known(*(f"2024-01-0{day},{hour},{i + 1}" for i, (day, hour) in enumerate(pairs)), header="date,hour,n")
 
 
 def ids(*names: str, header: str = "unique_id,ds,y") -> bytes:
@@ -281,6 +288,10 @@ OWN: dict[str, bytes] = {
     "fiscal_year": known("2021,7", "2020,6", "2019,5", header="fiscal_year,y"),
     "week_with_a_slash": known("1/2024,5", "2/2024,6", header="KW,y"),
     "year_and_week_in_two_columns": known("2024,1,5", "2024,2,6", header="year,week,y"),
+    "german_year_and_week": b"Jahr;KW;Anzahl\n2020;52;5\n2020;53;6\n2021;1;7\n",
+    "date_and_hour": hours(range(24)),
+    "date_and_hours_to_24": hours(range(1, 25)),
+    "milliseconds_called_ts": known("1704067200000,1", "1704067201000,2", "1704067202000,3", header="ts,y"),
     "iso_t_z_fraction": times("2024-01-01T00:00:00.500Z", "2024-01-01T00:00:01.500Z", "2024-01-01T00:00:02.500Z"),
     "iso_basic_digits": times("20240101T100000", "20240101T110000"),
     "digits_to_the_hour": times("2024010122", "2024010123", "2024010200"),

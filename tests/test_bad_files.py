@@ -335,7 +335,19 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "year_named_in_german": read(at("2019", "2020", "2021", values=[5, 6, 7]), "1"),
     "fiscal_year": read(at("1", "2", "3", values=[7, 6, 5]), "1", "is fiscal_year the time?"),
     "week_with_a_slash": refused("1/2024 may be a week or a month"),
-    "year_and_week_in_two_columns": refused("the time may be in year, week", "read.time="),
+    "year_and_week_in_two_columns": read(
+        at("2024-01-01", "2024-01-08", values=[5, 6]), "W-MON", "put together from the columns year, week", "ISO weeks"
+    ),
+    "german_year_and_week": read(at("2020-12-21", "2020-12-28", "2021-01-04", values=[5, 6, 7], name="Anzahl"), "W-MON"),
+    "date_and_hour": read(
+        at(*(f"2024-01-0{day}" + f" {hour:02d}:00:00" * (hour > 0) for day in (1, 2) for hour in range(24)), name="n"),
+        "h",
+        "put together from the columns date and hour",
+    ),
+    "date_and_hours_to_24": refused("'2024-01-01 24:00'", "2024-01-02 00:00"),
+    "milliseconds_called_ts": read(
+        at("2024-01-01 00:00:00+00:00", "2024-01-01 00:00:01+00:00", "2024-01-01 00:00:02+00:00"), "s", "milliseconds"
+    ),
     "iso_t_z_fraction": read(at(*(f"2024-01-01 00:00:0{i}.500000+00:00" for i in range(3))), "s"),
     "iso_basic_digits": read(at("2024-01-01 10:00:00", "2024-01-01 11:00:00"), "h"),
     "digits_to_the_hour": read(at("2024-01-01 22:00:00", "2024-01-01 23:00:00", "2024-01-02"), "h", "to the hour"),
@@ -347,13 +359,15 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "yymmdd_or_yyyymm": refused("200101", DATES, date_format="%y%m%d", mended=read(days(1, 2, 3, start="2020-01-01"))),
     "yyyymmdd_with_february_30": refused("line 4: '20240230'", "is not a date"),
     "yyyymm_with_month_13": refused("202013 is no month", "2020-W13"),
-    "week_numbers_as_whole_numbers": refused("202053", "2020-W53"),
-    "weeks_of_one_quarter_as_whole_numbers": refused("202403 may be a week", "2024-W03"),
-    "weeks_with_a_hyphen": refused("2020-01 may be a week or a month", "W05"),
-    "week_53_with_a_hyphen": refused("may be a week or a month", "W05"),
+    "week_numbers_as_whole_numbers": read(
+        at("2020-12-14", "2020-12-21", "2020-12-28", "2021-01-04"), "W-MON", "202051 = 2020-12-14"
+    ),
+    "weeks_of_one_quarter_as_whole_numbers": read(at("2024-01-01", "2024-01-08", "2024-01-15"), "W-MON", "ISO weeks"),
+    "weeks_with_a_hyphen": read(at("2019-12-30", "2020-01-06", "2020-01-13"), "W-MON", "ISO weeks"),
+    "week_53_with_a_hyphen": read(at("2020-12-21", "2020-12-28", "2021-01-04"), "W-MON", "ISO weeks"),
     "week_2020w01": read(at("2019-12-30", "2020-01-06", "2020-01-13"), "W-MON"),
-    "week_60": refused("line 4: '2024-W60'", "not a possible week"),
-    "week_53_of_a_year_without": refused("line 3: '2024-W53'", "not a possible week"),
+    "week_60": refused("line 4: '2024-W60'", "not a possible ISO week", "first day"),
+    "week_53_of_a_year_without": refused("line 3: '2024-W53'", "not a possible ISO week"),
     "quarter_first": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "quarter_with_hyphen": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "quarter_5": refused("line 3: '2020-Q5'", "form of the others (2020-Q4)"),

@@ -341,8 +341,8 @@ def test_times_of_several_parts_may_be_quarters(tmp_path):
     assert rows_of(tmp_path, content, time=["year", "quarter"]).df["ds"].tolist() == days("2024-01-01", "2024-10-01")
     with pytest.raises(DataError, match="line 3: '2024 5': is not a possible date: there is no such quarter"):
         rows_of(tmp_path, content.replace("2024,4", "2024,5"), time=["year", "quarter"])
-    with pytest.raises(DataError, match="2024 1 may be a week or a month: write weeks as 2024-W05"):
-        rows_of(tmp_path, content.replace("quarter", "week"), time=["year", "week"])
+    with pytest.raises(DataError, match="line 3: '2024 60': is not a possible ISO week"):
+        rows_of(tmp_path, content.replace("quarter", "week").replace("2024,4", "2024,60"), time=["year", "week"])
 
 
 @pytest.mark.parametrize(

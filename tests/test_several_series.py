@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pandas as pd
 import pytest
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data.findings import DataError
+from tsattn.data.frame import to_frame
 from tsattn.data.read import Rows, read
 
 DAYS = [str(day.date()) for day in pd.date_range("2024-01-01", periods=60)]
@@ -112,19 +115,51 @@ def yearly(name: str, parts: list[str], years: range = range(2018, 2022)) -> dic
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_of_the_year_beside_a_year_are_no_series(name):
     parts, months = PARTS[name]
-    table = yearly(name, parts)
-    with pytest.raises(DataError, match=rf"{name} holds parts of the year.*set read\.time=\[Year,{name}\]"):
-        rows_of(table)
-    rows = rows_of(table, time=["Year", name])
-    assert rows.df["ds"].tolist() == [pd.Timestamp(f"{year}-{month}-01") for year in range(2018, 2022) for month in months]
-    assert rows_of(table, id=name).df["unique_id"].nunique() == len(parts)
+    expected = [pd.Timestamp(f"{year}-{month}-01") for year in range(2018, 2022) for month in months]
+    with pytest.raises(DataError, match=r"Part holds parts of the year.*set read\.time=\[Year,Part\]"):
+        rows_of(yearly("Part", parts))
+    assert rows_of(yearly("Part", parts), time=["Year", "Part"]).df["ds"].tolist() == expected
+    if name == "Period":  # may be anything
+        with pytest.raises(DataError, match=r"set read\.time=\[Year,Period\]"):
+            rows_of(yearly(name, parts))
+    else:
+        rows = rows_of(yearly(name, parts))
+        assert rows.df["ds"].tolist() == expected
+        assert f"the time is put together from the columns Year, {name}" in [finding.message for finding in rows.findings]
+    assert rows_of(yearly(name, parts), id=name).df["unique_id"].nunique() == len(parts)
 
 
-def test_weeks_beside_a_year_are_no_series():
-    table = yearly("week", ["W01", "W02"])
-    with pytest.raises(DataError, match=r"set read\.time=\[Year,week\]"):
-        rows_of(table)
-    assert rows_of(table, time=["Year", "week"]).df["ds"].tolist()[:2] == [pd.Timestamp(2018, 1, 1), pd.Timestamp(2018, 1, 8)]
+@pytest.mark.parametrize("name", ["week", "Week No", "KW", "iso_week", "semaine"])
+@pytest.mark.parametrize("parts", [["W01", "W02"], [1, 2], ["1.0", "2.0"], ["01", "02"]])
+def test_weeks_beside_a_year_are_no_series(name, parts):
+    first = [pd.Timestamp(2018, 1, 1), pd.Timestamp(2018, 1, 8), pd.Timestamp(2018, 12, 31), pd.Timestamp(2019, 1, 7)]
+    assert rows_of(yearly(name, parts)).df["ds"].tolist()[:4] == first
+    assert rows_of(yearly(name, parts), time=["Year", name]).df["ds"].tolist()[:4] == first
+
+
+def test_weeks_and_years_of_every_week_are_those_of_the_standard_library():
+    days = [dt.date(2014, 12, 29) + dt.timedelta(weeks=week) for week in range(600)]  # 2015 and 2020 have 53 weeks
+    years, weeks = zip(*(day.isocalendar()[:2] for day in days), strict=True)
+    expected = [pd.Timestamp(day) for day in days]
+    assert rows_of({"Year": years, "week": weeks, "v": range(600)}).df["ds"].tolist() == expected
+    both = [100 * year + week for year, week in zip(years, weeks, strict=True)]
+    assert rows_of({"yearweek": both, "v": range(600)}).df["ds"].tolist() == expected
+    assert (
+        rows_of({"week": [f"{number // 100}-{number % 100:02d}" for number in both], "v": range(600)}).df["ds"].tolist()
+        == expected
+    )
+
+
+def test_hours_beside_dates_are_part_of_the_time_where_they_count_on():
+    stamps = pd.date_range("2024-03-01", periods=96, freq="h")
+    table = {"date": stamps.normalize(), "hour": stamps.hour, "v": range(96)}
+    for dates in (stamps.normalize(), stamps.date, stamps.strftime("%d.%m.%Y")):
+        assert rows_of({**table, "date": dates}).df["ds"].tolist() == list(stamps)
+        assert rows_of({**table, "date": dates}, time=["date", "hour"]).df["ds"].tolist() == list(stamps)
+    daily = rows_of({"date": stamps[:60:24].normalize(), "hour": [14, 9, 15], "v": [1, 2, 3]})  # when it was hottest
+    assert daily.df["ds"].tolist() == list(stamps[:60:24].normalize())
+    with pytest.raises(DataError, match="repeat the id and time"):
+        to_frame(rows_of({**table, "hour": [7] * 96}))
 
 
 @pytest.mark.parametrize("parts", [["H1", "H2"], ["spring", "summer", "autumn", "winter"], ["1. Halbjahr", "2. Halbjahr"]])
@@ -134,11 +169,11 @@ def test_halves_of_the_year_and_seasons_are_no_series(parts):
 
 
 def test_parts_of_the_year_beside_the_first_day_of_the_year_or_another_name_are_no_series():
-    table = yearly("Quarter", ["Q1", "Q2", "Q3", "Q4"])
+    table = yearly("Part", ["Q1", "Q2", "Q3", "Q4"])
     dated = {**table, "Year": [f"{year}-01-01" for year in table["Year"]]}
-    with pytest.raises(DataError, match="Quarter holds parts of the year"):
+    with pytest.raises(DataError, match="Part holds parts of the year"):
         rows_of(dated)
-    with pytest.raises(DataError, match="Quarter holds parts of the year"):
+    with pytest.raises(DataError, match="Part holds parts of the year"):
         rows_of({**table, "region": ["a", "b"] * 8})
 
 

@@ -5,6 +5,7 @@ A column is a `pyarrow.Array` of strings (text, still to be converted) or a `pan
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import several
+from tsattn.data import calendar, several
 from tsattn.data.cells import forms, numbers, times
 from tsattn.data.findings import DataError, Finding
 
@@ -29,7 +30,7 @@ DIALECT_TIME = ("ds", "timestamp")
 DIALECT_VALUE = (("y", "target"), ("value", "count"))
 TIME_WORDS = frozenset(
     ("ds", "date", "datetime", "timestamp", "time", "day", "week", "month", "quarter", "year", "period")
-    + ("yearmon", "yearmonth", "yearweek", "year_week", "t", "step", "datum")
+    + ("yearmon", "yearmonth", "yearweek", "year_week", "t", "ts", "step", "datum")
     + ("jahr", "quartal", "monat", "woche", "kw", "zeit", "année", "annee", "mois", "semaine", "fecha", "año", "mes", "semana")
     + ("ano", "mês", "anno", "mese", "settimana", "jaar", "kwartaal", "maand")
 )
@@ -42,11 +43,11 @@ ID_WORDS = frozenset(
 STRONG_ID = ("id", "series_id", "series", "ts_id")
 ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "row_id", "rowid", "unnamed: 0", "rownames", "id", "instant", "record")
 UNNAMED = "Unnamed: 0"  # what a first column without a name is called
-CALENDAR_WORDS = frozenset(
-    ("year", "quarter", "month", "week", "day", "hour", "minute", "doy", "dow", "weekday", "dayofweek", "day_of_week")
-    + ("dayofyear", "day_of_year", "weekofyear", "day_of_month")
+CALENDAR_WORDS = frozenset(  # of columns that repeat the time, beside `forms.PART_NAMES`
+    ("doy", "dow", "weekday", "dayofweek", "day_of_week", "dayofyear", "day_of_year", "day_of_month")
 )
-PARTS = (("year",), ("month", "quarter"), ("day",), ("hour",), ("minute",))
+SHARE = 0.8  # of the steps of a column of hours that are the usual one
+PARTS_OF_YEAR = ("month", "quarter", "week")  # that a year is told with, the first that is there
 
 
 def matching(columns: Iterable[str], name: object) -> str | None:
@@ -207,12 +208,18 @@ def _check_no_other_time(chosen: str, columns: Columns, free: list[str]) -> None
 
 
 def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:
-    """Join a column of times of day to a column of dates without one."""
+    """Join a column of times of day, or of hours that count on, to a column of dates without one."""
     column = columns[name]
-    if not isinstance(column, pa.Array) or times.has_clock(column):
-        return [name]
-    clocks = [other for other in free if isinstance(other_column := columns[other], pa.Array) and _is_clock(other_column)]
-    clocks = [other for other in clocks if other != name]  # 13.01.23 could be a time of day as well
+    if isinstance(column, pa.Array):
+        if times.has_clock(column):
+            return [name]
+        clocks = [other for other in free if isinstance(other_column := columns[other], pa.Array) and _is_clock(other_column)]
+        clocks = [other for other in clocks if other != name]  # 13.01.23 could be a time of day as well
+    else:
+        if column.isna().any() or (calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY).any():
+            return [name]
+        clocks = []
+    clocks = clocks or [other for other in free if forms.part_named(other) == "hour" and _count_hours(columns[other])]
     if not clocks:
         return [name]
     if len(clocks) > 1:
@@ -226,16 +233,41 @@ def _is_clock(column: pa.Array) -> bool:
     return times.looks_like_clock(column)
 
 
+def _count_hours(column: Column) -> bool:
+    """Whether whole numbers from 0 to 24 go up by the same step from row to row, most of the time, and begin again."""
+    if not _may_be_whole_times(column):
+        return False
+    given = column.filter(pc.not_equal(column, "")) if isinstance(column, pa.Array) else column.dropna()
+    hours = np.asarray(pc.cast(given, pa.float64()) if isinstance(given, pa.Array) else given, dtype=np.float64)
+    steps = np.diff(hours) % 24
+    usual = np.unique(steps, return_counts=True)
+    return bool(
+        hours.max() <= 24
+        and (np.diff(hours) < 0).any()
+        and usual[0][usual[1].argmax()] > 0
+        and usual[1].max() > SHARE * len(steps)
+    )
+
+
 def _parts(columns: Columns, free: list[str]) -> list[str]:
-    """Columns year, month[, day[, hour[, minute]]] in this order, or none."""
-    found: list[str] = []
-    for words in PARTS:
-        names = _named(free, words)
-        if len(names) != 1:
-            break
-        found.append(names[0])
-    usable = len(found) > 1 and all(_may_be_whole_times(columns[name]) or name.lower() == "month" for name in found)
-    return found if usable and found[1].lower() == "month" else []
+    """Columns year and quarter, year and week, or year, month[, day[, hour[, minute]]] in this order; or none."""
+    named: dict[str, list[str]] = {}
+    for name in free:
+        named.setdefault(forms.part_named(name), []).append(name)
+    single = {part: names[0] for part, names in named.items() if part and len(names) == 1}
+    second = next((part for part in PARTS_OF_YEAR if part in single), "")
+    if "year" not in single or not second or not _may_be_whole_times(columns[single["year"]]):
+        return []
+    if not (_may_be_whole_times(columns[single[second]]) or _is_part_of_year(columns[single[second]], second)):
+        return []
+    finer = [single.get(part) for part in ("day", "hour", "minute")] if second == "month" else []
+    whole = itertools.takewhile(lambda name: name is not None and _may_be_whole_times(columns[name]), finer)
+    return [single["year"], single[second], *filter(None, whole)]
+
+
+def _is_part_of_year(column: Column, part: str) -> bool:
+    """Whether a text column of this name is read beside a year: months by name, quarters and weeks such as Q1 and W01."""
+    return part == "month" or forms.is_date(f"2024 {several.parts_of_year(column)}")
 
 
 # ---- id ----------------------------------------------------------------------------------------------------------------
@@ -393,7 +425,7 @@ def _are_row_numbers(column: Column) -> bool:
 
 def _without_calendar(names: list[str], used: list[str], findings: list[Finding]) -> list[str]:
     """Leave out columns such as year and weekday, which only repeat what the time column says."""
-    repeats = [name for name in names if name.lower() in CALENDAR_WORDS] if used else []
+    repeats = [name for name in names if name.lower() in CALENDAR_WORDS or forms.part_named(name)] if used else []
     if not repeats or len(repeats) == len(names):
         return names
     findings.append(

@@ -14,7 +14,7 @@ import pyarrow.compute
 
 from tsattn.config import ReadConfig
 from tsattn.data import calendar, declared
-from tsattn.data.cells import numbers, times
+from tsattn.data.cells import forms, numbers, times
 from tsattn.data.cells.characters import has_unseen, without_unseen
 from tsattn.data.cells.numbers import Marks
 from tsattn.data.columns import Column, Columns, is_number, is_time
@@ -108,9 +108,11 @@ def _joined(columns: Columns, names: list[str]) -> Column:
         if isinstance(column, pa.Array):
             texts.append(column)
         elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-            texts.append(pa.array(column.dt.strftime("%Y-%m-%d")))
+            texts.append(pa.array(column.dt.strftime("%Y-%m-%d"), pa.string()))
         else:
             texts.append(pa.array([_whole_text(value) for value in column.to_numpy(dtype=float, na_value=np.nan)]))
+    if len(names) == 2 and forms.part_named(names[1]) == "hour" and forms.part_named(names[0]) != "year":
+        texts[1] = pc.replace_substring_regex(texts[1], r"^(\d{1,2})(\.0+)?$", r"\1:00")  # behind a date
     return pc.binary_join_element_wise(*texts, " ")
 
 

@@ -137,10 +137,11 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
     in_range = (year >= forms.FIRST_YEAR) & (year <= forms.LAST_YEAR)
     words = set(re.split(r"[^a-zA-Z]+", name.lower()))
     weekly = in_range & (last >= 1) & (last <= 53)
-    if weekly.all() and (words & forms.WEEK_WORDS or ((last > 12).any() and year.min() < year.max())):
+    if weekly.all() and words & forms.WEEK_WORDS:
+        return _weeks(values, name)
+    if weekly.all() and (last > 12).any() and year.min() < year.max():
         row = last.argmax()
-        kind = "is no month" if last[row] > 12 else "may be a week"
-        raise DataError(f"{name}: {values[row]} {kind}: write weeks as {year[row]}-W{last[row]:02d}")
+        raise DataError(f"{name}: {values[row]} is no month: write weeks as {year[row]}-W{last[row]:02d}")
     good = in_range & (last >= 1) & (last <= 12)
     if not good.all():
         return None if _are_short_dates(values) else _rest(values, good, "a month")
@@ -153,6 +154,17 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
     stamps = forms.assemble(year, last, np.ones_like(values))
     low = int(values.min())
     return Reading(stamps, f"{name} was read as months such as {low} = {_shown(stamps.min())[:7]}", date_only=True)
+
+
+def _weeks(values: np.ndarray, name: str) -> Reading:
+    """202401 in a column that is named after weeks."""
+    days = [forms.monday(year, week) for year, week in zip((values // 100).tolist(), (values % 100).tolist(), strict=True)]
+    bad = np.flatnonzero([day is None for day in days])
+    if len(bad):
+        return Reading(values, bad=bad, reason="is not a possible ISO week: write the first day of each week")
+    stamps = np.array(days, dtype="datetime64[ns]")
+    note = f"{name} was read {forms.ISO_WEEKS}, such as {values.min()} = {_shown(stamps.min())[:10]}"
+    return Reading(stamps, note, "read.date_format=%Y%m (months)", date_only=True)
 
 
 def _refuse_other_orders(values: np.ndarray, name: str) -> None:

@@ -27,8 +27,7 @@ def time_note(message: str, override: str, level: str = "info") -> Finding:
 def refuse_doubts(form: str, parts: dict[str, Any], texts: list[str], name: str) -> None:
     """`DataError` for texts of the given form that may mean something else: weeks, seasons, days of a month."""
     words, year, month = forms.words(name), parts["year"], parts.get("month")
-    without_day = form in ("year-month", "month/year") or (form == "year month day hour" and (parts["day"] < 0).all())
-    if without_day and words & forms.WEEK_WORDS:
+    if form == "month/year" and words & forms.WEEK_WORDS:
         raise DataError(f"{name}: {texts[0]} may be a week or a month: write weeks as 2024-W05, or set read.date_format=")
     if form == "year-month" and month is not None and len(texts) > 1:
         if (month == (year + 1) % 100).all():

@@ -68,7 +68,17 @@ WEEKDAYS = (  # what is a month as well (mar) is left out
 )
 WEEKDAY_NAMES = {name: i for i, names in enumerate(WEEKDAYS) for name in names.split()}
 WEEKDAY = re.compile(r"([A-Za-zÀ-ÿ]{2,10})[.,]{0,2} +(?=[A-Za-zÀ-ÿ\d])")
-WEEK_WORDS = frozenset(("week", "weeks", "wk", "yearweek", "kw", "woche", "semaine", "semana", "settimana"))
+WEEK_WORDS = frozenset(("week", "weeks", "wk", "yearweek", "isoweek", "kw", "woche", "semaine", "semana", "settimana"))
+PART_NAMES = {  # of columns that hold one part of a date, without accents
+    "year": frozenset(("year", "jahr", "annee", "ano", "anno", "jaar")),
+    "month": frozenset(("month", "monat", "mois", "mes", "mese", "maand")),
+    "quarter": frozenset(("quarter", "qtr", "quartal", "trimestre", "kwartaal")),
+    "week": WEEK_WORDS - {"yearweek"} | {"iso_week", "week_number", "week_no", "weekofyear", "week_of_year", "kalenderwoche"},
+    "day": frozenset(("day", "tag", "jour", "dia", "giorno", "dag")),
+    "hour": frozenset(("hour", "hr", "stunde", "heure", "hora", "ora", "uur")),
+    "minute": frozenset(("minute",)),
+}
+ISO_WEEKS = "as ISO weeks, which begin on Monday"
 EAST_ASIAN = re.compile(r"(\d{4})年 ?(\d{1,2})月 ?(?:(\d{1,2})日)?")
 CLOCK_ONLY = r"^\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$"
 # plain numbers, and times of day such as 18.00.00 that could pass for day.month.year
@@ -200,6 +210,12 @@ def monday(year: int, week: int) -> dt.date | None:
         return dt.date.fromisocalendar(year, week, 1)
     except ValueError:
         return None
+
+
+def part_named(name: str) -> str:
+    """The part of a date that a column is named after, as in "week" for Week, week_no and KW; "" for any other name."""
+    word = re.sub(r"[ -]+", "_", without_accents(name))
+    return next((part for part, names in PART_NAMES.items() if word in names), "")
 
 
 def words(name: str) -> set[str]:

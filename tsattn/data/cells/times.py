@@ -223,6 +223,12 @@ def _by_form(texts: pa.Array, name: str) -> Times:
         return _failed(texts, bad, f"{usual}; it {hint}" if hint else usual)
     parts = _parts(texts, form)
     findings: list[Finding] = []
+    without_day = form == "year-month" or (form == "year month day hour" and (parts["day"] < 0).all())
+    if without_day and forms.words(name) & forms.WEEK_WORDS:
+        parts["week"] = parts.pop("month")
+        note = f"{name} was read {forms.ISO_WEEKS}, such as {texts[0].as_py()}"
+        findings.append(doubts.time_note(note, "read.date_format=%Y-%m (months)" if form == "year-month" else "read.time="))
+        return _stamps(parts, texts, name, findings)
     cells = [] if form == "year-month-day" else texts.to_pylist()  # of these no doubt is possible
     doubts.refuse_doubts(form, parts, cells, name)
     if "first" in parts:
@@ -231,7 +237,7 @@ def _by_form(texts: pa.Array, name: str) -> Times:
     if short.any() and not short.all():
         return _failed(texts, short, "has a two-digit year, others have four digits")
     doubts.two_digit_years(parts, cells, name, findings)
-    if form == "year month day hour" and "quarter" in forms.words(name) and (parts["day"] < 0).all():
+    if without_day and form != "year-month" and any(forms.part_named(word) == "quarter" for word in forms.words(name)):
         parts["quarter"] = np.where(parts["month"] <= 4, parts["month"], 9)
     return _stamps(parts, texts, name, findings)
 
@@ -321,7 +327,7 @@ def _weeks(parts: dict[str, Any], texts: pa.Array, findings: list[Finding]) -> T
     days = [forms.monday(year, week) if FIRST_YEAR <= year <= LAST_YEAR else None for year, week in weeks]
     bad = np.array([day is None for day in days])
     if bad.any():
-        return _failed(texts, bad, "is not a possible week")
+        return _failed(texts, bad, "is not a possible ISO week: write the first day of each week")
     return _times(pd.Series(pd.DatetimeIndex(np.array(days, dtype="datetime64[ns]"))), findings, True)
 
 
