@@ -255,6 +255,7 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
     problems += settle_static(df, chosen.declared.static)
     if problems:
         raise DataError("\n".join(problems))
+    df = _begun(df, num, findings) if wide else df
     value_name = None if wide or loaded.nameless or not chosen.values else chosen.values[0]
     time_name = " ".join(chosen.time) if parsed is not None else None
     names = Names("/".join(chosen.ids) or None, time_name, value_name, convert.number_type(loaded, chosen.ids))
@@ -297,6 +298,20 @@ def _check_wide(stamps: pd.Series, names: list[str]) -> None:
             f"{', '.join(names[:10])}; set read.value= to the column to forecast and read.id= to the one that names "
             "the series, or read.count_per=D for events"
         )
+
+
+def _begun(df: pd.DataFrame, num: int, findings: list[Finding]) -> pd.DataFrame:
+    """Each series of a wide table, `num` rows each, from its first value on: where none is before it, it was not there yet."""
+    stamps, seen = describe.stamp_values(df["ds"])[:num], df["y"].notna().to_numpy().reshape(-1, num)
+    first = np.where(seen, stamps, np.iinfo(np.int64).max).min(axis=1)
+    begun = (stamps >= first[:, None]) | ~seen.any(axis=1, keepdims=True)
+    late = np.flatnonzero(~begun.all(axis=1))
+    if not len(late):
+        return df
+    name, empty = df["unique_id"].iloc[late[0] * num], int((~begun).sum())
+    message = f"{len(late)} of {len(seen)} series begin after the first row, such as {name}: {empty} empty cells are no rows of theirs"
+    findings.append(Finding("columns", message, ""))
+    return df[begun.ravel()].reset_index(drop=True)
 
 
 def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:
