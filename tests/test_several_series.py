@@ -206,4 +206,4 @@ def test_a_series_of_a_wide_table_begins_with_its_first_value(missing):
     pd.testing.assert_frame_equal(wide.df, to_frame(read(pd.DataFrame(long), read_as), read_as).df)
     assert wide.lengths.tolist() == [2, 5, 5]
     said = [finding.message for finding in wide.findings if "after the first row" in finding.message]
-    assert said == ["1 of 3 series begin after the first row, such as late: 3 empty cells are no rows of theirs"]
+    assert said == ["1 of 3 series begin after the first row, such as late: 3 empty cells are no rows"]

@@ -309,7 +309,7 @@ def _begun(df: pd.DataFrame, num: int, findings: list[Finding]) -> pd.DataFrame:
     if not len(late):
         return df
     name, empty = df["unique_id"].iloc[late[0] * num], int((~begun).sum())
-    message = f"{len(late)} of {len(seen)} series begin after the first row, such as {name}: {empty} empty cells are no rows of theirs"
+    message = f"{len(late)} of {len(seen)} series begin after the first row, such as {name}: {empty} empty cells are no rows"
     findings.append(Finding("columns", message, ""))
     return df[begun.ravel()].reset_index(drop=True)
 
