@@ -266,7 +266,7 @@ def forward(fitted: Fitted, context: np.ndarray, features: np.ndarray | None) ->
             None if known is None else known.to(device),
             fitted.settings.horizon,
         )
-        mean, quantiles = network.head.mean(raw, scale), network.head.quantiles(raw, scale)
+        mean, quantiles = network.head.answer(raw, scale)
     mean, quantiles = rearrange(mean, "b h v -> (b v) h"), rearrange(quantiles, "b h v q -> (b v) h q")
     return mean.cpu().numpy(), quantiles.cpu().numpy()
 

@@ -61,6 +61,12 @@ class Head(nn.Module):
         """Expected value in units of the series, float64."""
         raise NotImplementedError
 
+    def answer(
+        self, raw: Float[Tensor, "B H V R"], scale: Scale
+    ) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
+        """`mean` and `quantiles`."""
+        return self.mean(raw, scale), self.quantiles(raw, scale)
+
     def centre(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         """Where the distribution lies, in scaled units: its median, or what stands in for it. Calibration does not move it."""
         return raw[..., self.location]
@@ -140,7 +146,13 @@ class QuantileHead(WidenedHead):
 
     def mean(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         """Integral of the quantile function, linear between the levels and constant beyond the outermost."""
-        return self.quantiles(raw, scale) @ quantile_weights(self.levels).to(raw.device)
+        return self.answer(raw, scale)[0]
+
+    def answer(
+        self, raw: Float[Tensor, "B H V R"], scale: Scale
+    ) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
+        quantiles = self.quantiles(raw, scale)
+        return quantiles @ quantile_weights(self.levels).to(raw.device), quantiles
 
 
 class NegativeBinomialHead(WidenedHead):
