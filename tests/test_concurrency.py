@@ -154,7 +154,7 @@ def refitted(two_waves, quick, answered_by_network, trained):
 def test_the_old_fit_answers_until_the_new_one_is_done(refitted, monkeypatch):
     again, old, new, newer = refitted
     reached, go_on = threading.Event(), threading.Event()
-    original = forecaster.fit_rows
+    original = forecaster.fit_prepared
 
     def paused(*given, **named):
         result = original(*given, **named)
@@ -162,7 +162,7 @@ def test_the_old_fit_answers_until_the_new_one_is_done(refitted, monkeypatch):
         assert go_on.wait(timeout=60)
         return result
 
-    monkeypatch.setattr(forecaster, "fit_rows", paused)
+    monkeypatch.setattr(forecaster, "fit_prepared", paused)
     with ThreadPoolExecutor(1) as pool:
         fit = pool.submit(again.fit, newer)
         assert reached.wait(timeout=60)

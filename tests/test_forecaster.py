@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,10 @@ from sklearn.base import clone
 
 import tsattn
 from tsattn import EncoderConfig, FitConfig, Forecaster, NotFittedError, PatchConfig, ReadConfig, store
+from tsattn import forecaster as forecaster_module
 from tsattn.data.findings import DataError
+from tsattn.data.frame import to_rows
+from tsattn.tables import fit_rows, window_table
 from tsattn.training.callbacks import TrainingError
 
 LEVELS = [f"q0.{i}" for i in range(1, 10)]
@@ -233,6 +237,53 @@ def test_the_frame_of_the_caller_stays_as_it_is(trained, two_waves, quick, metho
     else:
         getattr(Forecaster(config=quick(trainer={"max_steps": 1}, refit=False)), method)(shuffled)
     pd.testing.assert_frame_equal(shuffled, before, check_exact=True)
+
+
+@pytest.mark.parametrize("many", [0, 10**9])
+def test_what_the_caller_does_to_a_frame_after_the_fit_has_no_say(two_waves, monkeypatch, many):
+    monkeypatch.setattr(forecaster_module, "MANY_ROWS", many)
+    given, other = two_waves.copy(), two_waves.assign(sold=two_waves["sold"] + 1000)
+    fitted = Forecaster(horizon=3).fit_naive(given)
+    expected = Forecaster(horizon=3).fit_naive(two_waves.copy()).predict(two_waves.copy())
+    assert not expected["forecast"].equals(fitted.predict(other)["forecast"])
+    for change in (
+        lambda: given.__setitem__("sold", 0.0),
+        lambda: given.iloc.__setitem__((slice(None), given.columns.get_loc("sold")), -5.0),
+        lambda: given.__delitem__("day"),
+        lambda: setattr(given, "columns", ["a", "b"]),
+    ):
+        change()
+        pd.testing.assert_frame_equal(fitted.predict(), expected)
+    pd.testing.assert_frame_equal(fitted.predict(other), Forecaster(horizon=3).fit_naive(two_waves).predict(other))
+    assert isinstance(fitted.data_, pd.DataFrame) == (many == 0 and int(pd.__version__.split(".")[0]) >= 3)
+
+
+def test_of_a_large_frame_no_other_table_is_left_when_training_begins(two_waves, quick, monkeypatch):
+    """The panel, and times from the last one before the verdict on: what else has a row per row of the data is gone."""
+    monkeypatch.setattr(forecaster_module, "MANY_ROWS", 0)
+    original, alive = forecaster_module.fit_prepared, []
+
+    def tables() -> list[pd.DataFrame]:
+        gc.collect()
+        return [each for each in gc.get_objects() if issubclass(type(each), pd.DataFrame) and len(each) == len(two_waves)]
+
+    def watched(prepared, *given, **named):
+        alive.append(len(tables()))
+        return original(prepared, *given, **named)
+
+    monkeypatch.setattr(forecaster_module, "fit_prepared", watched)
+    before = len(tables())
+    Forecaster(config=quick(trainer={"max_steps": 1}, refit=False)).fit(two_waves)
+    assert alive == [before + 1]  # the frame that shares its memory with the caller's, or the rows that are kept where none can
+
+
+@pytest.mark.parametrize("rows", [120, 30, 9, 4])
+def test_the_times_of_the_windows_are_those_of_the_whole_table(two_waves, rows):
+    table = pd.concat([two_waves.iloc[-rows:], two_waves.iloc[: rows // 2 + 1]])  # the later name first, of unequal lengths
+    frame, fit = fit_rows(to_rows(table), ReadConfig(), FitConfig(horizon=2), network=False)
+    windows = Forecaster(horizon=2).fit_naive(table).verdict_windows_
+    pd.testing.assert_frame_equal(windows, window_table(frame, fit.windows))
+    assert (len(windows) > 0) == (rows > 4)
 
 
 def test_a_file_gives_the_same_forecast_as_its_frame(trained, two_waves, waves_csv):

@@ -21,11 +21,11 @@ from tsattn.data.read import Rows
 ROLES = ("past", "known", "static")
 
 
-def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any, seen: np.ndarray) -> dict[str, Any]:
+def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any, verdict: np.ndarray) -> dict[str, Any]:
     """How each declared column becomes numbers, decided from the rows of `frame`: role -> columns and plain features.
 
-    Numbers are standardised by the rows that are `seen` [T], those before the verdict; categories are those of all rows. A
-    `transformer` of the caller's is fitted on all rows.
+    Numbers are standardised by the rows of each series before `verdict` [S]; categories are those of all rows. A `transformer`
+    of the caller's is fitted on all rows.
     """
     roles = {role: list(getattr(config, role)) for role in ROLES if getattr(config, role)}
     if transformer is not None and not roles:
@@ -36,6 +36,7 @@ def fit_covariates(frame: Frame, config: CovariatesConfig, transformer: Any, see
     texts = {name for name, values in columns.items() if values.dtype == object}
     known = columns
     if transformer is None:
+        seen = row_of(frame.lengths) < verdict.repeat(frame.lengths)
         known = {name: values if name in texts else np.where(seen, values, np.nan) for name, values in columns.items()}
     features = plain_features(transformer, known)
     return {

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tsattn import evaluation, fitting, store
@@ -16,8 +17,19 @@ from tsattn.data.findings import Findings
 from tsattn.data.frame import Frame, to_rows
 from tsattn.data.read import Names, Rows, future_rows
 from tsattn.fitted import Fitted
-from tsattn.tables import fit_rows, forecast_table, frame_for, output_names, window_table, with_own_ids
+from tsattn.tables import (
+    fit_prepared,
+    forecast_table,
+    frame_for,
+    from_rows,
+    output_names,
+    prepare,
+    window_table,
+    with_own_ids,
+)
 from tsattn.verdict import PRETRAINED, in_words
+
+MANY_ROWS = 1_000_000  # of a frame that is shared with the caller rather than kept as rows, which are read once
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -42,7 +54,7 @@ class Forecaster:
     """
 
     read_: ReadConfig
-    rows_: Rows
+    data_: pd.DataFrame | Rows
     config_: FitConfig
     transformer_: Any
     fitted_: Fitted
@@ -116,24 +128,27 @@ class Forecaster:
         reading, config = settings_of(ReadConfig, read, "read"), self._fit_config()
         if covariates is not None:
             config = replace(config, covariates=settings_of(CovariatesConfig, as_lists(covariates), "covariates"))
-        rows = to_rows(data, reading, None, config.covariates)
-        frame, fit = fit_rows(
-            rows,
+        kept, reporting = keep(data, reading, config.covariates), make_reporting(reporting)
+        frame, prepared = prepare(
+            rows_of(kept, reading, config.covariates),
             reading,
             config,
             network=network,
-            pretrained=pretrained,
             transformer=transformer,
-            reporting=make_reporting(reporting),
+            reporting=reporting,
         )
+        first = np.maximum(prepared.verdict - 1, 0)
+        frame = from_rows(frame, first)  # a training of many rows holds the panel alone
+        fit = fit_prepared(prepared, config, network=network, pretrained=pretrained, reporting=reporting)
+        windows = fit.windows._replace(cut=fit.windows.cut - first[fit.windows.series])
         learned = {
             "read_": reading,
-            "rows_": rows,
+            "data_": kept,
             "config_": config,
             "transformer_": transformer,
             "fitted_": fit.fitted,
             "findings_": Findings([*frame.findings, *fit.findings]),
-            "verdict_windows_": window_table(frame, fit.windows),
+            "verdict_windows_": window_table(frame, windows),
         }
         vars(self).update(learned)  # in one operation: a forecast in another thread sees the fit before or this one
         return self
@@ -159,7 +174,7 @@ class Forecaster:
 
         An unfitted pretrained one is fitted to the data, which trains nothing; its verdict and findings are kept, the data not.
         """
-        if self.model != PRETRAINED or hasattr(self, "rows_") or data is None:
+        if self.model != PRETRAINED or hasattr(self, "data_") or data is None:
             return copy(self), data
         once = Forecaster(**{**self.get_params(), "horizon": horizon or self.horizon}).fit(data)
         kept = ("fitted_", "findings_", "config_", "read_")
@@ -297,10 +312,26 @@ class Forecaster:
             schema = self.fitted_.schema
             known = Names(schema.id, schema.time, schema.value)
             return to_rows(data, read, known, self._covariates(), texts=schema.texts), read
-        if not hasattr(self, "rows_"):
+        if not hasattr(self, "data_"):
             self._fitted()
             raise ValueError("no data are kept here, as in a loaded model: pass them, as in predict(data)")
-        return self.rows_, read
+        return rows_of(self.data_, read, self._covariates()), read
+
+
+def keep(data: Any, read: ReadConfig, covariates: CovariatesConfig) -> pd.DataFrame | Rows:
+    """What a forecaster keeps of its data, which the caller may change: rows of its own.
+
+    Of a large frame, where pandas copies what is written to (from 3.0 on), the frame: its memory is shared.
+    """
+    if isinstance(data, pd.DataFrame) and len(data) > MANY_ROWS and int(pd.__version__.split(".")[0]) >= 3:
+        return data.copy(deep=False)
+    rows = to_rows(data, read, None, covariates)
+    return rows._replace(df=rows.df.assign(y=rows.df["y"].to_numpy(copy=True)))
+
+
+def rows_of(kept: pd.DataFrame | Rows, read: ReadConfig, covariates: CovariatesConfig) -> Rows:
+    """The rows of what `keep` kept."""
+    return to_rows(kept, read, None, covariates) if isinstance(kept, pd.DataFrame) else kept
 
 
 def draw(fitted: Fitted, frame: Frame, table: pd.DataFrame, *, note: str = "") -> Any:

@@ -12,7 +12,7 @@ import pandas as pd
 from tsattn import fitting
 from tsattn.baselines import BASELINES
 from tsattn.config import FitConfig, ReadConfig
-from tsattn.covariates import describe, fit_covariates, row_of, with_covariates
+from tsattn.covariates import describe, fit_covariates, with_covariates
 from tsattn.data import calendar, cycles
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.frame import Frame, to_frame
@@ -32,6 +32,15 @@ class OutputNames(NamedTuple):
     value: str
 
 
+class Prepared(NamedTuple):
+    """What a fit reads of a frame: its series in the order of their names, so that the order they come in has no say."""
+
+    panel: Panel
+    schema: Schema
+    order: np.ndarray  # [S] place in the frame of each series of the panel
+    verdict: np.ndarray  # [S] row of each series of the frame at which its verdict part begins
+
+
 def fit_rows(
     rows: Rows,
     read: ReadConfig,
@@ -42,10 +51,21 @@ def fit_rows(
     transformer: Any = None,
     reporting: Any = None,
 ) -> tuple[Frame, fitting.Fit]:
-    """Frame and fit of these rows and nothing else; `transformer` is scikit-learn's, for the covariates.
+    """Frame and fit of these rows and nothing else; `transformer` is scikit-learn's, for the covariates."""
+    frame, prepared = prepare(rows, read, config, network=network, transformer=transformer, reporting=reporting)
+    return frame, fit_prepared(prepared, config, network=network, pretrained=pretrained, reporting=reporting)
 
-    The fit takes the series in the order of their names, so that it is the same in whatever order they come.
-    """
+
+def prepare(
+    rows: Rows,
+    read: ReadConfig,
+    config: FitConfig,
+    *,
+    network: bool = True,
+    transformer: Any = None,
+    reporting: Any = None,
+) -> tuple[Frame, Prepared]:
+    """The frame of these rows, and what `fit_prepared` reads of it; the frame is not needed any more for that."""
     check_names(rows.names, forecast_columns(config.quantiles))
     frame = to_frame(rows, read)
     if reporting is not None:
@@ -53,12 +73,18 @@ def fit_rows(
     if not frame.df["y"].notna().to_numpy().any():
         raise DataError("there is no value to learn from: every value is missing")
     by_name, order = in_order_of_names(frame)
-    panel, schema, told = _panel_and_schema(by_name, config, transformer, network)
+    panel, schema, verdict, told = _panel_and_schema(by_name, config, transformer, network)
     if reporting is not None:
         reporting.say(*told)
-    fit = fitting.fit(panel, schema, config, network=network, pretrained=pretrained, reporting=reporting)
-    windows = fit.windows._replace(series=order[fit.windows.series])
-    return frame._replace(findings=(*frame.findings, *told)), fit._replace(windows=windows)
+    first = np.empty_like(verdict)
+    first[order] = verdict
+    return frame._replace(findings=(*frame.findings, *told)), Prepared(panel, schema, order, first)
+
+
+def fit_prepared(prepared: Prepared, config: FitConfig, **how: Any) -> fitting.Fit:
+    """`fitting.fit`; the windows tell the place of their series in the frame."""
+    fit = fitting.fit(prepared.panel, prepared.schema, config, **how)
+    return fit._replace(windows=fit.windows._replace(series=prepared.order[fit.windows.series]))
 
 
 def in_order_of_names(frame: Frame) -> tuple[Frame, np.ndarray]:
@@ -76,8 +102,8 @@ def in_order_of_names(frame: Frame) -> tuple[Frame, np.ndarray]:
 
 def _panel_and_schema(
     frame: Frame, config: FitConfig, transformer: Any, network: bool
-) -> tuple[Panel, Schema, tuple[Finding, ...]]:
-    """The series as a panel with covariates, what a model must know of them, and what there is to say of the covariates."""
+) -> tuple[Panel, Schema, np.ndarray, tuple[Finding, ...]]:
+    """The series as a panel, what a model must know of them, where verdict parts begin [S], and what to say of covariates."""
     season_length = config.season_length or frame.season_length
     horizon = config.horizon or default_horizon(season_length)[0]
     lengths = frame.lengths
@@ -92,7 +118,7 @@ def _panel_and_schema(
         weights=frame.weights
     )
     verdict = split_parts(panel.lengths, horizon, panel.behind).verdict
-    covariates = fit_covariates(frame, config.covariates, transformer, row_of(panel.lengths) < verdict.repeat(panel.lengths))
+    covariates = fit_covariates(frame, config.covariates, transformer, verdict)
     schema = Schema(
         id=frame.names.id,
         time=frame.names.time,
@@ -107,7 +133,7 @@ def _panel_and_schema(
         covariates=covariates,
     )
     told = tuple(describe(covariates, frame, config.covariates.holidays))
-    return with_covariates(panel, frame, covariates, ahead), schema, told
+    return with_covariates(panel, frame, covariates, ahead), schema, verdict, told
 
 
 def frame_for(rows: Rows, read: ReadConfig, fitted: Fitted) -> Frame:
@@ -219,6 +245,14 @@ def prediction_columns(fitted: Fitted, prediction: Prediction) -> dict[str, Any]
     quantiles = [prediction.at(levels, level).ravel() for level in fitted.settings.quantiles]
     names = forecast_columns(fitted.settings.quantiles)[:-1]  # `model` is no number
     return dict(zip(names, [prediction.at(levels, 0.5).ravel(), prediction.mean.ravel(), *quantiles], strict=True))
+
+
+def from_rows(frame: Frame, first: np.ndarray) -> Frame:
+    """The frame without the rows of each series before `first` [S], ids and times alone."""
+    begin = np.cumsum(frame.lengths) - frame.lengths + first
+    lengths = frame.lengths - first
+    rows = np.repeat(begin - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    return frame._replace(df=frame.df[["unique_id", "ds"]].iloc[rows].reset_index(drop=True), lengths=lengths)
 
 
 def window_table(frame: Frame, windows: Windows) -> pd.DataFrame:

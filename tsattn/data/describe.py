@@ -108,35 +108,35 @@ def report_series(
     df: pd.DataFrame,
     ids: pd.Index,
     lengths: np.ndarray,
-    missing: np.ndarray,
+    num_missing: int,
     num_new: int,
     config: ReadConfig,
     findings: list[Finding],
 ) -> None:
+    """Say what the series are like; `num_missing` of their values were missing, `num_new` rows of these were added."""
     span = f"{calendar.written(df['ds'].min())} to {calendar.written(df['ds'].max())}"
     rows = str(lengths[0]) if len(set(lengths.tolist())) == 1 else f"{lengths.min()} to {lengths.max()}"
     details = {"series": len(ids), "rows": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
     noun = "series" if len(ids) == 1 else "series, each"
     findings.insert(0, Finding("series", f"{len(ids)} {noun} of {rows} rows, {span}", "", details=details))
-    report_missing(np.where(missing, np.nan, 0.0), num_new, config, findings)
+    report_missing(num_missing - num_new, len(df), config, findings)
     _report_codes(df["y"].to_numpy(), findings)
     _report_short(ids, lengths, findings)
     _report_constant(df["y"].to_numpy(), lengths, ids, findings)
     _report_last(df["y"].to_numpy(), lengths, ids, findings)
 
 
-def report_missing(y: np.ndarray, num_new: int, config: ReadConfig, findings: list[Finding], *, onward: bool = False) -> None:
-    """Say how many values are missing beside those of `num_new` added rows, and how they are taken.
+def report_missing(blank: int, num_rows: int, config: ReadConfig, findings: list[Finding], *, onward: bool = False) -> None:
+    """Say that `blank` values are missing in rows that were there, and how they are taken.
 
     With `onward` all after the first value of a series are filled, before they are summed; else those before its last value.
     """
-    blank = int(np.isnan(y).sum()) - num_new
     if not blank:
         return
     which = "those after the first value of a series" if onward else "those inside a series"
     reading = {"zero": f"{which} were set to zero", "ffill": f"{which} were given the value before them"}
     words = reading.get(config.missing, "they count as unknown")
-    message = f"{blank} of {len(y)} values are missing ({blank / len(y):.1%}); {words}"
+    message = f"{blank} of {num_rows} values are missing ({blank / num_rows:.1%}); {words}"
     findings.append(Finding("missing", message, _other_rule(config), "repair", {"missing_values": blank}))
 
 

@@ -17,6 +17,7 @@ from tsattn.data import bins, calendar, cycles, describe, frequency
 from tsattn.data.calendar import DAY
 from tsattn.data.declared import PREFIX, WEIGHT, further_columns, report_missing
 from tsattn.data.findings import DataError, Finding
+from tsattn.data.panel import PART
 from tsattn.data.reach import check_reach, check_size
 from tsattn.data.read import Names, Rows, read
 
@@ -87,7 +88,8 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
         df, _, added = _full_grid(df, codes, freq, where.index)
         num_new = int(added.sum())
         describe.report_gaps(df, added, freq, config, findings)
-    describe.report_missing(df["y"].to_numpy(), num_new, config, findings, onward=True)
+    blank = int(np.isnan(df["y"].to_numpy()).sum()) - num_new
+    describe.report_missing(blank, len(df), config, findings, onward=True)
     binned, more = bins.resample(df.assign(y=_filled_onward(df, config.missing)), config.resample, freq if regular else None)
     return binned, findings + more
 
@@ -115,10 +117,12 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
         gapless, lengths, added = _full_grid(df, codes, freq, index, [*static, WEIGHT])
         num_new = int(added.sum())
         describe.report_gaps(gapless, added, freq, config, findings)
-    missing = np.isnan(gapless["y"].to_numpy())
+        del index, added
+    del df, codes  # of many rows, as `index` and `added`
+    num_missing = int(np.isnan(gapless["y"].to_numpy()).sum())
     if config.missing in ("zero", "ffill"):
         gapless["y"] = _filled(gapless, config.missing)
-    describe.report_series(gapless, ids, lengths, missing, num_new, config, findings)
+    describe.report_series(gapless, ids, lengths, num_missing, num_new, config, findings)
     integer = _are_counts(gapless["y"].to_numpy())
     if integer:
         findings.append(Finding("integer", "all values are whole numbers that are not negative: counts", "model.head=quantile"))
@@ -137,8 +141,8 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
 
 def _are_counts(y: np.ndarray) -> bool:
     """Whether every value is a whole number of 0 or more, and there is one."""
-    low = np.fmin.reduce(y)
-    return bool(low >= 0) and bool(((np.rint(y) == y) | np.isnan(y)).all())
+    parts = (y[begin : begin + PART] for begin in range(0, len(y), PART))
+    return bool(np.fmin.reduce(y) >= 0) and all(bool(((np.rint(part) == part) | np.isnan(part)).all()) for part in parts)
 
 
 # ---- order and duplicates ----------------------------------------------------------------------------------------------

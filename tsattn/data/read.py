@@ -247,8 +247,7 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         _check_wide(stamps, chosen.values)
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
         stamps = pd.concat([stamps] * len(values), ignore_index=True)
-    y = np.concatenate(values) if wide else values[0]
-    y = y if wide else y.copy()  # kept after a fit: no longer those of the caller, who may change them; ids, ds were made anew
+    y = np.concatenate(values) if wide else values[0]  # may be the caller's, as ids and ds never are
     df = pd.DataFrame({"unique_id": pd.Series(ids, dtype=object, copy=False), "ds": stamps, "y": y}, copy=False)
     for name, column in further.items():
         df[name] = pd.Series(np.tile(column, len(values)), dtype=column.dtype)
@@ -311,7 +310,7 @@ def _begun(df: pd.DataFrame, num: int, findings: list[Finding]) -> pd.DataFrame:
     name, empty = df["unique_id"].iloc[late[0] * num], int((~begun).sum())
     message = f"{len(late)} of {len(seen)} series begin after the first row, such as {name}: {empty} empty cells are no rows"
     findings.append(Finding("columns", message, ""))
-    return df[begun.ravel()].reset_index(drop=True)
+    return df.loc[begun.ravel()].reset_index(drop=True)
 
 
 def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:

@@ -61,9 +61,7 @@ class Head(nn.Module):
         """Expected value in units of the series, float64."""
         raise NotImplementedError
 
-    def answer(
-        self, raw: Float[Tensor, "B H V R"], scale: Scale
-    ) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
+    def answer(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
         """`mean` and `quantiles`."""
         return self.mean(raw, scale), self.quantiles(raw, scale)
 
@@ -148,9 +146,7 @@ class QuantileHead(WidenedHead):
         """Integral of the quantile function, linear between the levels and constant beyond the outermost."""
         return self.answer(raw, scale)[0]
 
-    def answer(
-        self, raw: Float[Tensor, "B H V R"], scale: Scale
-    ) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
+    def answer(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> tuple[Float[Tensor, "B H V"], Float[Tensor, "B H V Q"]]:
         quantiles = self.quantiles(raw, scale)
         return quantiles @ quantile_weights(self.levels).to(raw.device), quantiles
 
