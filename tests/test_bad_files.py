@@ -284,8 +284,10 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "header_over_two_lines": refused("line 2: 'north'"),
     "transposed": refused("no time column", "turn the table round"),
     "transposed_years": refused("no time column", "turn the table round"),
-    "years_down_months_across": refused(
-        "Jan, Feb", "months of one time", value=["Jan"], mended=read(at("2020", "2021", "2022", values=[0, 1, 2], name="Jan"))
+    "years_down_months_across": read(
+        [("series", f"{year}-{month:02d}-01", year - 2020 + month - 1) for year in (2020, 2021, 2022) for month in range(1, 13)],
+        "MS",
+        "the columns Jan to Dec are read as the months of a year",
     ),
     "too_many_columns": refused("10002 columns", "10000", "read.sep="),
     "row_numbers_in_front": read(days(5, 6), "D"),

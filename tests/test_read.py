@@ -87,7 +87,7 @@ def test_blanks_around_ids_are_removed_and_reported(tmp_path):
     assert "blanks around the ids" in words(rows)
 
 
-@pytest.mark.parametrize("marker", ["", "NA", "N/A", "NaN", "null", "None", "-", "#N/A"])
+@pytest.mark.parametrize("marker", ["", "NA", "N/A", "NaN", "null", "None", "-", "#N/A", "..", "…", ":", "***"])
 def test_missing_markers_become_nan(tmp_path, marker):
     rows = rows_of(tmp_path, f"ds,y\n2024-01-01,1\n2024-01-02,{marker}\n2024-01-03,3\n")
     assert np.isnan(rows.df["y"]).tolist() == [False, True, False]

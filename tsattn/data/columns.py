@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsattn.config import ReadConfig
-from tsattn.data import calendar, several
+from tsattn.data import across, calendar, several
 from tsattn.data.cells import forms, numbers, times
 from tsattn.data.findings import DataError, Finding
 
@@ -395,14 +395,10 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
             f"no column of numbers is left to forecast among {_listed(columns)}: "
             "set read.value=, or count the rows of an event log with read.count_per=D"
         )
+    if used and across.kind_of(found):
+        return found
     if len(found) > 1 and ids:
         raise DataError(f"the values may be in {_listed(found)}: set read.value= to one of them")
-    across = forms.across(found) if used else ""
-    if across:
-        raise DataError(
-            f"the columns {_listed(found)} are {across} of one time: write a row for each of them with its own date, or set "
-            "read.value=[...] if each is a series of its own"
-        )
     _report_ignored([name for name in free if name not in found], found, findings)
     return found
 

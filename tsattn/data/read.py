@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
-from tsattn.data import describe, hidden
+from tsattn.data import across, describe, hidden, several
 from tsattn.data.cells import convert, forms, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
@@ -140,6 +140,7 @@ class Chosen(NamedTuple):
     ids: list[str]
     values: list[str]
     declared: Declared
+    months: dict[str, int] | None = None  # of columns that are months or quarters: the first month of each
 
 
 def _loaded(data: Any, config: ReadConfig) -> Loaded:
@@ -199,10 +200,26 @@ def _chosen(
         found = hidden.problems(loaded.columns, id_names, free, config.id is not None) if counted else []
         problems += found or _without_time(loaded, value_names, config)
     try:
+        months = _months(value_names, stamps, declared) if time_names and config.value is None else None
+        value_names = value_names if months is None else list(months)
         check_roles(declared, id_names, time_names, value_names)
     except DataError as error:
+        months = None
         problems.append(str(error))
-    return Chosen(time_names, id_names, value_names, declared.with_texts(texts, id_names)), parsed
+    return Chosen(time_names, id_names, value_names, declared.with_texts(texts, id_names), months), parsed
+
+
+def _months(values: list[str], stamps: pd.Series | None, declared: Declared) -> dict[str, int] | None:
+    """The first month of each column of values where these are months or quarters of years; `DataError` for other parts."""
+    kind = across.kind_of(values)
+    if not kind or stamps is None:
+        return None
+    if kind in ("months", "quarters") and several.are_years(stamps) and not declared.taken([]):
+        return across.first_months(values)
+    raise DataError(
+        f"the columns {', '.join(values[:20])} are {kind} of one time: write a row for each of them with its own date, or set "
+        "read.value=[...] if each is a series of its own"
+    )
 
 
 def _without_time(loaded: Loaded, values: list[str], config: ReadConfig) -> list[str]:
@@ -240,9 +257,16 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         findings += parsed.findings
     if ids is None and not wide:
         ids = _ids_of_files(loaded, parsed)
-    one_id = chosen.values[0] if chosen.values and not loaded.nameless else "series"
+    one_id = chosen.values[0] if chosen.values and not chosen.months and not loaded.nameless else "series"
     ids = np.array([one_id] * num, dtype=object) if ids is None else ids
     stamps = _integer_time(loaded, chosen, ids) if parsed is None else _placed(parsed, ids, config)
+    if chosen.months is not None:
+        if not chosen.ids:
+            _check_wide(stamps, chosen.values)
+        df = across.unfolded(ids, stamps, values, chosen.months, findings)
+        return Rows(
+            df, Names("/".join(chosen.ids) or None, None, None, convert.number_type(loaded, chosen.ids)), tuple(findings)
+        )
     if wide:
         _check_wide(stamps, chosen.values)
         ids = np.repeat(np.array(chosen.values, dtype=object), num)

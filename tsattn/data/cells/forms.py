@@ -147,17 +147,6 @@ def is_date(text: str) -> bool:
     return not re.fullmatch(NO_DATE, text) and any(hit and month_number(hit.groupdict().get("name", "May")) for hit in found)
 
 
-def across(names: list[str]) -> str:
-    """ "months", "quarters" or "weekdays" where most of the names are such; else ""."""
-    lower = [name.strip().lower() for name in names]
-    months = {month_number(name) for name in lower} - {0}
-    quarters = {name for name in lower if re.fullmatch(r"q[1-4]|[1-4]q|qtr[1-4]|[1-4]\. ?quartal", name)}
-    weekdays = {WEEKDAY_NAMES[name] for word in lower if (name := without_accents(word)) in WEEKDAY_NAMES}
-    if len(months) > 5 or [name for name in lower if name.isdigit()] == [str(i) for i in range(1, 13)]:
-        return "months"
-    return "quarters" if len(quarters) == 4 else "weekdays" if len(weekdays) > 4 else ""
-
-
 def hint(text: str) -> str:
     """What is wrong with a text that has no form of a time, and how to mend it; "" where nothing is known of it."""
     return next((words for pattern, words in HINTS if re.search(pattern, text)), "")

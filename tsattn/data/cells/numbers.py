@@ -20,6 +20,7 @@ MISSING = ("", "na", "n/a", "#n/a", "#na", "nan", "null", "none", "nil", "-", "-
     "[null]",
     "<null>",
     r"\n",  # \N, as MySQL and PostgreSQL write it
+    *("..", "...", "…", ":", "*", "**", "***", "****"),  # offices of statistics
 )
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NARROW = "\u00a0\u202f\u2009"  # blanks that some write between thousands

@@ -1,0 +1,64 @@
+"""Tables with a row per year and a column per month or quarter -> a row per month or quarter."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from tsattn.data.cells import forms
+from tsattn.data.cells.characters import without_accents
+from tsattn.data.findings import Finding
+
+
+def kind_of(names: list[str]) -> str:
+    """ "months", "quarters" or "weekdays" where most of the columns are called so; else ""."""
+    lower = [name.strip().lower() for name in names]
+    months = {forms.month_number(name) for name in lower} - {0}
+    quarters = {quarter for name in lower if (quarter := _quarter(name))}
+    weekdays = {forms.WEEKDAY_NAMES[name] for word in lower if (name := without_accents(word)) in forms.WEEKDAY_NAMES}
+    if len(months) > 5 or [name for name in lower if name.isdigit()] == [str(i) for i in range(1, 13)]:
+        return "months"
+    return "quarters" if len(quarters) == 4 else "weekdays" if len(weekdays) > 4 else ""
+
+
+def first_months(names: list[str]) -> dict[str, int]:
+    """The first month, 1 to 12, of each column that is called after a month or quarter; names of anything else are left out."""
+    lower = {name: name.strip().lower() for name in names}
+    if kind_of(names) == "quarters":
+        found = {name: 3 * _quarter(word) - 2 for name, word in lower.items() if _quarter(word)}
+    else:
+        found = {name: int(word) if word.isdigit() else forms.month_number(word) for name, word in lower.items()}
+    return {name: month for name, month in found.items() if 1 <= month <= 12}
+
+
+def _quarter(name: str) -> int:
+    """1 to 4 for the name of a quarter in lower case, 0 for any other."""
+    found = re.fullmatch(r"(?:q|qtr)([1-4])|([1-4])(?:q|\. ?quartal)", name)
+    return int(found[1] or found[2]) if found else 0
+
+
+def unfolded(
+    ids: np.ndarray, years: pd.Series, values: list[np.ndarray], months: dict[str, int], findings: list[Finding]
+) -> pd.DataFrame:
+    """unique_id, ds and y with a row for each year [N] and column of `values` [N] that begins in its month of `months`.
+
+    Each series goes from its first value to its last: cells of months that were not observed yet, or are still to come, are
+    no rows.
+    """
+    order = np.argsort(list(months.values()), kind="stable")
+    y = np.stack([values[i] for i in order], axis=1).ravel()
+    year = years.to_numpy() if years.dtype == "int64" else years.dt.year.to_numpy()
+    month = np.tile(np.sort(list(months.values())), len(year))
+    stamps = forms.assemble(np.repeat(year, len(values)).astype(np.int64), month, np.ones_like(month))
+    df = pd.DataFrame({"unique_id": pd.Series(np.repeat(ids, len(values)), dtype=object), "ds": stamps, "y": y})
+    seen = df["ds"].where(df["y"].notna()).groupby(df["unique_id"], sort=False)
+    first, last = seen.transform("min"), seen.transform("max")
+    kept = (((df["ds"] >= first) & (df["ds"] <= last)) | first.isna()).to_numpy()
+    empty = int((~kept).sum())
+    note = f"; {empty} empty cells before the first or after the last value of a series are no rows" if empty else ""
+    names = list(months)
+    message = f"the columns {names[0]} to {names[-1]} are read as the {kind_of(names)} of a year{note}"
+    findings.append(Finding("columns", message, f"read.value=[{names[0]},...]"))
+    return df.loc[kept].reset_index(drop=True)
