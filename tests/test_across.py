@@ -90,3 +90,66 @@ def test_months_that_are_series_or_of_other_times_are_as_before():
     week = {"year": [2020, 2021, 2022]} | {name: [1.0, 2, 3] for name in ("Mon", "Tue", "Wed", "Thu", "Fri")}
     with pytest.raises(DataError, match=r"Mon, Tue.*are weekdays of one time"):
         frame_of(week)
+
+
+# ---- times in the header -----------------------------------------------------------------------------------------------
+
+DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
+
+
+HEADER_TIMES = {
+    "days": (DAYS, DAYS),
+    "German": (
+        ["01.02.2024", "15.02.2024", "29.02.2024", "14.03.2024"],
+        ["2024-02-01", "2024-02-15", "2024-02-29", "2024-03-14"],
+    ),
+    "quarters": (["2024-Q1", "2024-Q2", "2024-Q3", "2024-Q4"], ["2024-01-01", "2024-04-01", "2024-07-01", "2024-10-01"]),
+    "months": (["Jan 2024", "Feb 2024", "Mar 2024", "Apr 2024"], ["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"]),
+    "years": (["2020", "2021", "2022", "2023"], None),
+}
+
+
+@pytest.mark.parametrize("kind", HEADER_TIMES)
+@pytest.mark.parametrize("name", ["Country Name", "store"])
+def test_times_in_the_header_are_times(tmp_path, kind, name):
+    header, dates = HEADER_TIMES[kind]
+    expected = [int(year) for year in header] if dates is None else list(pd.to_datetime(dates))
+    ids = ["b", "a"] if name == "Country Name" else [20, 10]
+    table = {name: ids, "code": ["x", "x"], **{stamp: [i, 10.0 + i] for i, stamp in enumerate(header)}}
+    path = tmp_path / "turned.csv"
+    pd.DataFrame(table).to_csv(path, index=False)
+    for given in (pd.DataFrame(table), str(path)):
+        frame = to_frame(to_rows(given))
+        assert frame.df["unique_id"].tolist() == [str(ids[0])] * 4 + [str(ids[1])] * 4
+        assert frame.df["ds"].tolist() == expected * 2
+        assert frame.df["y"].tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
+        assert frame.names.id == name
+        assert any("are read as times, each row as a series" in finding.message for finding in frame.findings)
+    forecast = Forecaster(horizon=1).fit_naive(pd.DataFrame(table)).predict()
+    assert forecast[name].tolist() == ids
+
+
+def test_a_table_that_is_turned_round_gives_the_series_of_the_other_one(tmp_path):
+    table = pd.DataFrame({"day": DAYS, "late": [None, None, 3.0, 4], "ended": [1.0, 2, None, None], "gap": [1.0, None, 3, 4]})
+    turned = table.set_index("day").T.rename_axis("name").reset_index()
+    turned.columns.name = None
+    long = table.melt("day", var_name="name", value_name="n")
+    long = long[long["n"].notna() | ((long["name"] == "gap") & (long["day"] == DAYS[1]))]
+    expected = to_frame(to_rows(long)).df
+    pd.testing.assert_frame_equal(to_frame(to_rows(turned)).df, expected)
+    turned.to_csv(tmp_path / "turned.csv", index=False)
+    pd.testing.assert_frame_equal(to_frame(to_rows(str(tmp_path / "turned.csv"))).df, expected)
+
+
+def test_rows_that_nothing_names_are_refused_and_named_by_two_columns_if_asked():
+    table = {"country": ["a", "a", "b"], "kind": ["x", "y", "x"], **{day: [1.0, 2, 3] for day in DAYS}}
+    with pytest.raises(DataError, match=r"no column names the 3 rows: set read.id= .*read.id=\[country,kind\]"):
+        frame_of(table)
+    with pytest.raises(DataError, match=r"no column names the 3 rows: add one that does"):
+        frame_of({day: [1.0, 2, 3] for day in DAYS})
+    assert frame_of(table, id=["country", "kind"]).df["unique_id"].unique().tolist() == ["a/x", "a/y", "b/x"]
+    single = frame_of({day: [i] for i, day in enumerate(DAYS)})
+    assert single.df["y"].tolist() == [0, 1, 2, 3]
+    assert single.names.id is None
+    with pytest.raises(DataError, match=r"repeat the id and time"):
+        frame_of(table, id="country")

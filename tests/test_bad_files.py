@@ -282,10 +282,18 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "two_tables": refused("line 5: 'ds'"),
     "units_below_the_header": refused("line 2: '[date]'", "units"),
     "header_over_two_lines": refused("line 2: 'north'"),
-    "transposed": refused("no time column", "turn the table round"),
-    "transposed_years": refused("no time column", "turn the table round"),
+    "transposed": read(
+        [*days(1, 2, 3, name="north"), *days(4, 5, 6, name="south")], "D", "read as times, each row as a series"
+    ),
+    "transposed_years": read(
+        [*at("2020", "2021", "2022", name="north"), *at("2020", "2021", "2022", values=[4, 5, 6], name="south")], "1"
+    ),
     "years_down_months_across": read(
-        [("series", f"{year}-{month:02d}-01", year - 2020 + month - 1) for year in (2020, 2021, 2022) for month in range(1, 13)],
+        [
+            ("series", f"{year}-{month:02d}-01", year - 2020 + month - 1)
+            for year in (2020, 2021, 2022)
+            for month in range(1, 13)
+        ],
         "MS",
         "the columns Jan to Dec are read as the months of a year",
     ),

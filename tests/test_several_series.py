@@ -188,22 +188,3 @@ def test_the_mean_of_the_year_among_its_months_is_named():
 def test_months_written_as_2018M01_are_read():
     table = {"date": ["2018M01", "2018M02", "2018M11"], "y": [1, 2, 3]}
     assert rows_of(table).df["ds"].tolist() == [pd.Timestamp(2018, month, 1) for month in (1, 2, 11)]
-
-
-@pytest.mark.parametrize("missing", ["mask", "zero", "ffill"])
-def test_a_series_of_a_wide_table_begins_with_its_first_value(missing):
-    times = [f"2024-01-{day:02d}" for day in (4, 1, 3, 2, 5)]  # in any order
-    table = {"ds": times, "late": [4, None, None, None, None], "gap": [4, 1, None, 2, 5], "never": [None] * 5}
-    kept = {("late", 4): 4, ("late", 5): None, **{("gap", day): day for day in (1, 2, 4, 5)}, ("gap", 3): None}
-    kept |= {("never", day): None for day in range(1, 6)}
-    long = {
-        "unique_id": [name for name, _ in kept],
-        "ds": [f"2024-01-{day:02d}" for _, day in kept],
-        "y": list(kept.values()),
-    }
-    read_as = ReadConfig(missing=missing)
-    wide = to_frame(read(pd.DataFrame(table).astype({"never": float}), read_as), read_as)
-    pd.testing.assert_frame_equal(wide.df, to_frame(read(pd.DataFrame(long), read_as), read_as).df)
-    assert wide.lengths.tolist() == [2, 5, 5]
-    said = [finding.message for finding in wide.findings if "after the first row" in finding.message]
-    assert said == ["1 of 3 series begin after the first row, such as late: 3 empty cells are no rows"]

@@ -1,4 +1,4 @@
-"""Tables with a row per year and a column per month or quarter -> a row per month or quarter."""
+"""Tables whose columns are times, months of a year or dates -> a row for each of them."""
 
 from __future__ import annotations
 
@@ -39,26 +39,39 @@ def _quarter(name: str) -> int:
     return int(found[1] or found[2]) if found else 0
 
 
-def unfolded(
+def dated(names: list[str]) -> list[str]:
+    """The columns that are called after dates or years, where there are three or more."""
+    found = [name for name in names if forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name)]
+    return found if len(found) > 2 else []
+
+
+def months_below(
     ids: np.ndarray, years: pd.Series, values: list[np.ndarray], months: dict[str, int], findings: list[Finding]
 ) -> pd.DataFrame:
-    """unique_id, ds and y with a row for each year [N] and column of `values` [N] that begins in its month of `months`.
-
-    Each series goes from its first value to its last: cells of months that were not observed yet, or are still to come, are
-    no rows.
-    """
+    """`rows_below` for years [N] and columns that begin in the month that `months` gives each of them."""
     order = np.argsort(list(months.values()), kind="stable")
-    y = np.stack([values[i] for i in order], axis=1).ravel()
     year = years.to_numpy() if years.dtype == "int64" else years.dt.year.to_numpy()
     month = np.tile(np.sort(list(months.values())), len(year))
     stamps = forms.assemble(np.repeat(year, len(values)).astype(np.int64), month, np.ones_like(month))
-    df = pd.DataFrame({"unique_id": pd.Series(np.repeat(ids, len(values)), dtype=object), "ds": stamps, "y": y})
+    names = list(months)
+    words = f"the columns {names[0]} to {names[-1]} are read as the {kind_of(names)} of a year"
+    return rows_below(ids, pd.Series(stamps), [values[i] for i in order], words, f"read.value=[{names[0]},...]", findings)
+
+
+def rows_below(
+    ids: np.ndarray, stamps: pd.Series, values: list[np.ndarray], words: str, override: str, findings: list[Finding]
+) -> pd.DataFrame:
+    """unique_id, ds and y with a row for each of N rows and each column of `values` [N]; `stamps` [N columns], row by row.
+
+    Each series goes from its first value to its last: cells of times when it was not there yet, or that are still to come, are
+    no rows.
+    """
+    y, every = np.stack(values, axis=1).ravel(), np.repeat(ids, len(values))
+    df = pd.DataFrame({"unique_id": pd.Series(every, dtype=object), "ds": stamps, "y": y})
     seen = df["ds"].where(df["y"].notna()).groupby(df["unique_id"], sort=False)
     first, last = seen.transform("min"), seen.transform("max")
     kept = (((df["ds"] >= first) & (df["ds"] <= last)) | first.isna()).to_numpy()
     empty = int((~kept).sum())
     note = f"; {empty} empty cells before the first or after the last value of a series are no rows" if empty else ""
-    names = list(months)
-    message = f"the columns {names[0]} to {names[-1]} are read as the {kind_of(names)} of a year{note}"
-    findings.append(Finding("columns", message, f"read.value=[{names[0]},...]"))
+    findings.append(Finding("columns", words + note, override))
     return df.loc[kept].reset_index(drop=True)

@@ -303,6 +303,23 @@ def choose_id(
     return _reported_id(texts[0], findings) if texts else []
 
 
+def choose_names(columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:
+    """The column among `free` that names each row by another text, or else by another whole number; none for a single row."""
+    num = len(next(iter(columns.values())))
+    different = [name for name in free if len(np.unique(_codes(columns[name]))) == num]
+    texts = [name for name in different if not is_number(columns[name])]
+    chosen = (texts or [name for name in different if num > 1 and _is_whole(columns[name])])[:1]
+    if not chosen and num > 1:
+        raise DataError(
+            f"the header holds times, but no column names the {num} rows: "
+            + (f"set read.id= to those that do, such as read.id=[{','.join(free[:2])}]" if free else "add one that does")
+        )
+    for name in chosen:
+        _reported_id(name, findings)
+    _report_ignored([name for name in free if name not in chosen], chosen, findings)
+    return chosen
+
+
 def _refuse_parts_of_years(columns: Columns, names: list[str], used: list[str], stamps: pd.Series) -> None:
     """`DataError` where one of the columns holds quarters, months and the like, and the time is made of years alone."""
     cells = {name: cell for name in names if (cell := several.parts_of_year(columns[name]))}

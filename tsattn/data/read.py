@@ -23,6 +23,7 @@ from tsattn.data.columns import (
     as_list,
     check_one_series,
     choose_id,
+    choose_names,
     choose_time,
     choose_values,
     is_time,
@@ -141,6 +142,7 @@ class Chosen(NamedTuple):
     values: list[str]
     declared: Declared
     months: dict[str, int] | None = None  # of columns that are months or quarters: the first month of each
+    header: times.Times | None = None  # of columns that are dates: the time of each
 
 
 def _loaded(data: Any, config: ReadConfig) -> Loaded:
@@ -176,6 +178,9 @@ def _chosen(
     taken = declared.taken([*as_list(config.id), *as_list(config.time), *as_list(config.value)])
     columns = {name: column for name, column in loaded.columns.items() if name not in taken}
     time_names = choose_time(columns, config, loaded.findings)
+    turned = across.dated(list(columns)) if not time_names and config.value is None and not config.count_per else []
+    if turned and not declared.taken([]):
+        return _with_header(columns, turned, config, declared, loaded.findings), None
     dated = [name for name, column in declared.covariates.items() if is_time(loaded.columns[column])]
     if dated and not time_names:
         problems.append(f"covariates: {dated[0]} holds the times: leave it out, the calendar helps by itself")
@@ -209,6 +214,19 @@ def _chosen(
     return Chosen(time_names, id_names, value_names, declared.with_texts(texts, id_names), months), parsed
 
 
+def _with_header(
+    columns: Columns, turned: list[str], config: ReadConfig, declared: Declared, findings: list[Finding]
+) -> Chosen:
+    """The columns of a table that has its times in the header, and the column that names its rows."""
+    parsed = times.parse_text(pa.array(turned, pa.string()), config.date_format, "the header")
+    if len(parsed.bad):
+        raise DataError(f"the header holds times, but {turned[parsed.bad[0]]!r} {parsed.reason}")
+    findings += parsed.findings
+    free = [name for name in columns if name not in turned]
+    ids = [str(name) for name in as_list(config.id)] or choose_names(columns, free, findings)
+    return Chosen([], ids, turned, declared, header=parsed)
+
+
 def _months(values: list[str], stamps: pd.Series | None, declared: Declared) -> dict[str, int] | None:
     """The first month of each column of values where these are months or quarters of years; `DataError` for other parts."""
     kind = across.kind_of(values)
@@ -227,11 +245,11 @@ def _without_time(loaded: Loaded, values: list[str], config: ReadConfig) -> list
     if config.count_per:
         return ["read.count_per counts events in time, but no time column was found: set read.time="]
     listed = ", ".join(list(loaded.columns)[:20])
-    across = all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in values[-3:])
-    if loaded.tables and not across and any(re.fullmatch(numbers.PLAIN, name) for name in values):
+    dated = all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in values[-3:])
+    if loaded.tables and not dated and any(re.fullmatch(numbers.PLAIN, name) for name in values):
         return [f"the first row ({listed}) looks like data: put a header with column names above it"]
     if len(values) > 1 and not loaded.nameless:
-        hint = "; the header holds times: turn the table round, a row for each time" if across else ""
+        hint = "; the header holds times: turn the table round, a row for each time" if dated else ""
         return [f"no time column was found among {listed}: set read.time= or read.value={hint}"]
     return []
 
@@ -257,16 +275,17 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
         findings += parsed.findings
     if ids is None and not wide:
         ids = _ids_of_files(loaded, parsed)
-    one_id = chosen.values[0] if chosen.values and not chosen.months and not loaded.nameless else "series"
+    turned = chosen.months is not None or chosen.header is not None
+    one_id = chosen.values[0] if chosen.values and not turned and not loaded.nameless else "series"
     ids = np.array([one_id] * num, dtype=object) if ids is None else ids
-    stamps = _integer_time(loaded, chosen, ids) if parsed is None else _placed(parsed, ids, config)
-    if chosen.months is not None:
-        if not chosen.ids:
-            _check_wide(stamps, chosen.values)
-        df = across.unfolded(ids, stamps, values, chosen.months, findings)
-        return Rows(
-            df, Names("/".join(chosen.ids) or None, None, None, convert.number_type(loaded, chosen.ids)), tuple(findings)
-        )
+    if chosen.header is not None:
+        stamps = _placed(chosen.header, np.asarray(chosen.values, dtype=object), config)
+    else:
+        stamps = _integer_time(loaded, chosen, ids) if parsed is None else _placed(parsed, ids, config)
+    if turned:
+        df = _turned(chosen, ids, stamps, values, findings)
+        names = Names("/".join(chosen.ids) or None, None, None, convert.number_type(loaded, chosen.ids))
+        return Rows(df, names, tuple(findings))
     if wide:
         _check_wide(stamps, chosen.values)
         ids = np.repeat(np.array(chosen.values, dtype=object), num)
@@ -278,7 +297,6 @@ def _rows(loaded: Loaded, chosen: Chosen, parsed: times.Times | None, config: Re
     problems += settle_static(df, chosen.declared.static)
     if problems:
         raise DataError("\n".join(problems))
-    df = _begun(df, num, findings) if wide else df
     value_name = None if wide or loaded.nameless or not chosen.values else chosen.values[0]
     time_name = " ".join(chosen.time) if parsed is not None else None
     names = Names("/".join(chosen.ids) or None, time_name, value_name, convert.number_type(loaded, chosen.ids))
@@ -323,18 +341,17 @@ def _check_wide(stamps: pd.Series, names: list[str]) -> None:
         )
 
 
-def _begun(df: pd.DataFrame, num: int, findings: list[Finding]) -> pd.DataFrame:
-    """Each series of a wide table, `num` rows each, from its first value on: where none is before it, it was not there yet."""
-    stamps, seen = describe.stamp_values(df["ds"])[:num], df["y"].notna().to_numpy().reshape(-1, num)
-    first = np.where(seen, stamps, np.iinfo(np.int64).max).min(axis=1)
-    begun = (stamps >= first[:, None]) | ~seen.any(axis=1, keepdims=True)
-    late = np.flatnonzero(~begun.all(axis=1))
-    if not len(late):
-        return df
-    name, empty = df["unique_id"].iloc[late[0] * num], int((~begun).sum())
-    message = f"{len(late)} of {len(seen)} series begin after the first row, such as {name}: {empty} empty cells are no rows"
-    findings.append(Finding("columns", message, ""))
-    return df.loc[begun.ravel()].reset_index(drop=True)
+def _turned(
+    chosen: Chosen, ids: np.ndarray, stamps: pd.Series, values: list[np.ndarray], findings: list[Finding]
+) -> pd.DataFrame:
+    """The rows of a table whose columns are months or dates."""
+    if chosen.months is not None:
+        if not chosen.ids:
+            _check_wide(stamps, chosen.values)
+        return across.months_below(ids, stamps, values, chosen.months, findings)
+    words = f"the columns {chosen.values[0]} to {chosen.values[-1]} are read as times, each row as a series"
+    every = pd.concat([stamps] * len(ids), ignore_index=True)
+    return across.rows_below(ids, every, values, words, "read.time=", findings)
 
 
 def _integer_time(loaded: Loaded, chosen: Chosen, ids: np.ndarray) -> pd.Series:
