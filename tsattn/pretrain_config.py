@@ -43,9 +43,9 @@ def default_lengths() -> list[LengthConfig]:
 def default_prior() -> dict[str, float]:
     """Shares of the generators of `tsattn.synthetic.generators` in the medium and long series."""
     return {
-        "trend_season_noise": 0.40,
-        "economic": 0.13,
-        "counts": 0.18,
+        "trend_season_noise": 0.41,
+        "economic": 0.15,
+        "counts": 0.15,
         "exponential_smoothing": 0.07,
         "random_walk": 0.06,
         "seasonal_walk": 0.05,
@@ -58,8 +58,8 @@ def default_short_prior() -> dict[str, float]:
     """The same in the short series: who has few rows mostly has years, quarters or months, whose trends go on."""
     return {
         "trend_season_noise": 0.13,
-        "economic": 0.52,
-        "counts": 0.16,
+        "economic": 0.56,
+        "counts": 0.12,
         "exponential_smoothing": 0.07,
         "random_walk": 0.03,
         "seasonal_walk": 0.04,

@@ -44,7 +44,7 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     another profile with time in 20 %, and has another one in a part of each long season in 25 %: weekends, holidays. In 15 %
     single rows, LU(0.004, 0.04) of them, stand at the lowest place of s_1: holidays again. Noise is as loud as its
     place in the season, exp(U(0, 1.3) s): s is s_1 in 35 %, so that busy days vary more, and a profile of its own in 15 %. Of
-    the multiplied whose long period is seven short ones, 30 % fall to U(0.05, 0.9) in two sevenths of it: days off.
+    the multiplied whose long period is seven short ones, 12 % fall to U(0.1, 0.9) in two sevenths of it: days off.
     """
     short, long = periods(generator, batch, length)
     first, second = season(generator, length, short), season(generator, length, long)
@@ -77,9 +77,9 @@ def trend_season_noise(generator: Generator, batch: int, length: int) -> Float[T
     size = uniform(generator, 0.05, 0.95, batch, 1) * has_season
     grown = level.exp() * (1 + size * torch.tanh(0.8 * first))
     grown = grown * (1 + uniform(generator, 0.05, 0.7, batch, 1) * has_second * torch.tanh(second))
-    off = weeks & (begun < part) & chance(generator, 0.3, batch, 1)
-    grown = torch.where(off, uniform(generator, 0.05, 0.9, batch, 1), 1.0) * grown
-    grown = grown * torch.exp((quiet * log_normal(generator, -2.3, 0.9, batch, 1) * (white + 0.5 * coloured)).clamp(-4, 4))
+    off = weeks & (begun < part) & chance(generator, 0.12, batch, 1)
+    grown = torch.where(off, uniform(generator, 0.1, 0.9, batch, 1), 1.0) * grown
+    grown = grown * torch.exp((quiet * log_normal(generator, -2.5, 0.9, batch, 1) * (white + 0.5 * coloured)).clamp(-4, 4))
     return torch.where(chance(generator, 0.55, batch, 1), added, grown)
 
 
