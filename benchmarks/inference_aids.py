@@ -141,6 +141,11 @@ def whole_numbers(asked: Asked) -> np.ndarray:
 
 def narrowed(asked: Asked) -> np.ndarray:
     """Quantiles nearer to the median."""
+    return with_aids(asked.series, zero_shot.AIDS._replace(pull=0.0, tilt=False))
+
+
+def pulled(asked: Asked) -> np.ndarray:
+    """Of fewer than eight values nearer to the last one."""
     return with_aids(asked.series, zero_shot.AIDS._replace(tilt=False))
 
 
@@ -164,6 +169,7 @@ WAYS: dict[str, Callable[[Asked], np.ndarray]] = {
     "mean of the four views": even,
     "the same, quantiles of counts rounded": whole_numbers,
     "the same, intervals narrowed": narrowed,
+    "the same, few values pulled to the last one": pulled,
     "**what ships**: the same, short series that go one way tilted": shipped,
     "mean of the views weighted by back-test": by_backtest,
     "mean of the views, widths by back-test": calibrated,

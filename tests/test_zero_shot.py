@@ -117,7 +117,7 @@ def test_neither_other_series_nor_missing_rows_before_the_first_value_have_a_say
     _, among = forecast(waves(300, 1), y, waves(64, 2), waves(5, 3), y)
     np.testing.assert_allclose(among[1], alone[0], atol=1e-4)
     np.testing.assert_allclose(among[4], alone[0], atol=1e-4)
-    plain = zero_shot.Aids(views=(), recent=None)  # shares of the rows count those that are missing
+    plain = zero_shot.Aids(views=(), recent=None, pull=0.0)  # shares of the rows count those that are missing
     _, whole = forecast(y, aids=plain)
     _, padded = forecast(np.concatenate([np.full(45, NAN), y]), aids=plain)
     np.testing.assert_allclose(padded, whole, atol=1e-4)
@@ -148,6 +148,17 @@ def test_a_long_series_is_read_in_four_views():
     y = waves(1200)
     _, found = forecast(y)
     np.testing.assert_allclose(found, averaged(y, y[600:], y[900:], y[-512:]), atol=1e-4)
+
+
+def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one():
+    y = np.array([3.0, 8.0, NAN, 5.0, 9.0, 4.0, NAN])
+    mean, found = forecast(y, waves(8), np.append(y, [2.0, NAN]))
+    free_mean, free = forecast(y, waves(8), np.append(y, [2.0, NAN]), aids=zero_shot.Aids(pull=0.0))
+    for series, last in ((0, 4.0), (2, 2.0)):
+        way = zero_shot.AIDS.pull * (last - free[series, :, 4])
+        np.testing.assert_allclose(found[series], free[series] + way[:, None], atol=1e-9)
+        np.testing.assert_allclose(mean[series], free_mean[series] + way, atol=1e-9)
+    np.testing.assert_array_equal(found[1], free[1])
 
 
 def averaged(*parts):

@@ -36,11 +36,12 @@ class Aids(NamedTuple):
     views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
     recent: int | None = 512  # and the last rows, at most so many: of a shorter series the whole counts twice
     narrow: float = 0.9  # of the distance of quantiles from the median, untilted: a mean of answers errs less than each
+    pull: float = 0.25  # of the way to the last value, where fewer than `LEAST` are known
     tilt: bool = True  # (f(x) + f(x + c t) - c t + f(x - c t) + c t) / 3 for short series that go one way (`_one_way`)
 
 
 AIDS = Aids()
-NO_AIDS = Aids(flip=False, views=(), recent=None, narrow=1.0, tilt=False)
+NO_AIDS = Aids(flip=False, views=(), recent=None, narrow=1.0, pull=0.0, tilt=False)
 
 
 class Pretrained(NamedTuple):
@@ -87,11 +88,27 @@ def forecast(
     own = median + aids.narrow * (own - median)
     if len(one_way):
         own[one_way] = _tilted(select(panel, one_way), wide, horizon, aids)
+    own += aids.pull * _way_to_last(own[..., shipped.levels.index(0.5)], panel)[..., None]
     own = np.maximum(own, 0.0) if integer else own
     quantiles = at_levels(own, shipped.levels, levels)
     if integer:
         quantiles = whole_numbers(quantiles, levels, own[..., shipped.levels.index(0.5)])
     return own @ mean_weights(shipped.levels), quantiles
+
+
+def _way_to_last(median: np.ndarray, panel: Panel) -> np.ndarray:
+    """What the median [S, H] lacks to the last value of a series with fewer than `LEAST` values, 0 for others.
+
+    Few values of counts hardly tell whether a level goes on, as from one working day to the next, or comes back to the mean.
+    """
+    values = panel.values[:, 0].astype(np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    before = np.searchsorted(known, panel.indptr)
+    number = np.diff(before)
+    few = np.flatnonzero((number > 0) & (number < LEAST))
+    way = np.zeros_like(median)
+    way[few] = values[known[before[1:][few] - 1], None] - median[few]
+    return way
 
 
 def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
