@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-MAX_DRAWS = 4_000_000  # resampled series held in memory at once
+MAX_DRAWS = 2**18  # resampled series held in memory at once
 
 
 class Interval(NamedTuple):

@@ -34,6 +34,8 @@ def fit(settings: dict[str, Any], turn: Turn) -> None:
     """Peak of `fit` on so many rows, calendar features on, and the size of the frame."""
     import gc
 
+    import pyarrow
+
     from speed_parts.forecasting import long_frame
     from tsattn import Forecaster
     from tsattn.config import EncoderConfig, FitConfig, TrainerConfig
@@ -44,6 +46,7 @@ def fit(settings: dict[str, Any], turn: Turn) -> None:
     config = FitConfig(horizon=14, context_length=84, model=model, trainer=trainer)
     size = int(frame.memory_usage(index=False).sum())
     gc.collect()
+    pyarrow.default_memory_pool().release_unused()  # what making the frame left behind is not of the fit
     forget_peak()
     before = rss()
     forecaster = Forecaster(config=config).fit(frame)

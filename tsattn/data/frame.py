@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import bins, calendar, cycles, describe, frequency
@@ -51,6 +52,8 @@ def to_rows(
     """`read`, then events counted per period (`read.count_per`) or values summed over longer ones (`read.resample`)."""
     config = config or ReadConfig()
     rows = read(data, config, known, covariates, texts=texts)
+    if len(rows.df) > PART:
+        pa.default_memory_pool().release_unused()  # Arrow keeps what texts took
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
         period = calendar.text(bins.period_step(config.count_per, "read.count_per"))
