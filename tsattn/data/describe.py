@@ -114,16 +114,17 @@ def report_series(
     findings: list[Finding],
 ) -> None:
     """Say what the series are like; `num_missing` of their values were missing, `num_new` rows of these were added."""
-    span = f"{calendar.written(df['ds'].min())} to {calendar.written(df['ds'].max())}"
+    ds, y = df["ds"], df["y"].to_numpy()
+    span = f"{calendar.written(ds.min())} to {calendar.written(ds.max())}"
     rows = str(lengths[0]) if len(set(lengths.tolist())) == 1 else f"{lengths.min()} to {lengths.max()}"
     details = {"series": len(ids), "rows": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
     noun = "series" if len(ids) == 1 else "series, each"
     findings.insert(0, Finding("series", f"{len(ids)} {noun} of {rows} rows, {span}", "", details=details))
     report_missing(num_missing - num_new, len(df), config, findings)
-    _report_codes(df["y"].to_numpy(), findings)
+    _report_codes(y, findings)
     _report_short(ids, lengths, findings)
-    _report_constant(df["y"].to_numpy(), lengths, ids, findings)
-    _report_last(df["y"].to_numpy(), lengths, ids, findings)
+    _report_constant(y, lengths, ids, findings)
+    _report_last(y, lengths, ids, findings)
 
 
 def report_missing(blank: int, num_rows: int, config: ReadConfig, findings: list[Finding], *, onward: bool = False) -> None:

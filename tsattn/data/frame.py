@@ -123,7 +123,7 @@ def to_frame(rows: Rows, config: ReadConfig | None = None, *, freq: str | None =
         del index, added
     del df, codes  # of many rows, as `index` and `added`
     num_missing = int(np.isnan(gapless["y"].to_numpy()).sum())
-    if config.missing in ("zero", "ffill"):
+    if num_missing and config.missing in ("zero", "ffill"):
         gapless["y"] = _filled(gapless, config.missing)
     describe.report_series(gapless, ids, lengths, num_missing, num_new, config, findings)
     integer = _are_counts(gapless["y"].to_numpy())
@@ -208,7 +208,8 @@ def _frequency(
 
     `given` is the frequency of a trained model, `period` that of counted rows.
     """
-    is_int = df["ds"].dtype == "int64"
+    stamps = calendar.stamps_of(df)
+    is_int = stamps.dtype == "int64"
     if given is not None and period is not None and calendar.canonical(given) != period:
         raise DataError(f"the rows were counted or summed per {period}, but the model was trained on steps of {given}")
     if given is not None:
@@ -217,8 +218,8 @@ def _frequency(
             have = "whole numbers" if is_int else "dates"
             raise DataError(f"the model was trained on times of frequency {freq}, but these times are {have}")
     else:
-        freq = period or frequency.infer_freq(pd.Index(df["ds"]), codes)
-    where = calendar.positions(pd.Index(df["ds"]), freq, codes)
+        freq = period or frequency.infer_freq(stamps, codes)
+    where = calendar.positions(stamps, freq, codes)
     problem = _off_grid(df, codes, where)
     if problem is not None and given is not None:
         raise DataError(f"the stamps do not fit the frequency {freq} of the trained model: {problem}")
@@ -228,7 +229,7 @@ def _frequency(
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
         hint += "; read.missing=skip with model.positional=calendar takes the rows at their own times"
-        if isinstance(df["ds"].dtype, pd.DatetimeTZDtype):
+        if isinstance(stamps.dtype, pd.DatetimeTZDtype):
             hint += "; if days begin at another hour in winter than in summer, name their zone with read.tz="
         raise DataError(f"the times follow no regular grid; most steps are {freq}, but {problem}{hint}")
     if given is None and period is not None:

@@ -25,10 +25,11 @@ def check_reach(df: pd.DataFrame, codes: np.ndarray, findings: list[Finding], *,
     """
     if len(df) == 0:
         return
-    stamps = stamp_values(df["ds"])
+    ds = df["ds"]
+    stamps, is_int = stamp_values(ds), ds.dtype == "int64"
     starts = np.r_[True, codes[1:] != codes[:-1]]
-    _check_distances(df, stamps, starts)
-    far, lost = far_rows(stamps, starts, is_int=df["ds"].dtype == "int64")
+    _check_distances(df, stamps, starts, is_int=is_int)
+    far, lost = far_rows(stamps, starts, is_int=is_int)
     if refuse and lost.any():
         raise DataError(
             f"{_counted(lost)} far away from all others: {_named(df, lost)}. Correct or remove what is mistyped; if it is "
@@ -97,9 +98,9 @@ def far_rows(stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> tuple[n
     return outside & (away >= LONELY * step[series]), lost if is_int else lost & (away >= TEN_YEARS)
 
 
-def _check_distances(df: pd.DataFrame, stamps: np.ndarray, starts: np.ndarray) -> None:
+def _check_distances(df: pd.DataFrame, stamps: np.ndarray, starts: np.ndarray, *, is_int: bool) -> None:
     """Steps are counted in int64: neighbours further apart than that are refused."""
-    most = 2.0**62 if df["ds"].dtype == "int64" else 2.0**63
+    most = 2.0**62 if is_int else 2.0**63
     if float(stamps.max()) - float(stamps.min()) < most:
         return
     apart = np.where(starts[1:], 0.0, np.abs(np.diff(stamps.astype(np.float64))))

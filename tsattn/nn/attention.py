@@ -119,7 +119,7 @@ def attention_with_weights(
     bias: Float[Tensor, "#B #A #N M"] | None = None,
 ) -> tuple[Float[Tensor, "B A N W"], Float[Tensor, "B A N M"]]:
     """The same written out: the weighted sums and the weights, rows of which sum to 1 (to 0 for a query without any key)."""
-    scores = (q / math.sqrt(q.shape[-1])) @ rearrange(k, "b a m k -> b a k m")
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
     weights = masked_softmax(scores if bias is None else scores + bias, mask)
     return weights @ v, weights
 
@@ -147,7 +147,7 @@ def local_mask(num_tokens: int, window: int, device: torch.device | None = None)
 
 def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:
     """No query sees a key that is not valid."""
-    return rearrange(valid, "b n -> b 1 1 n")
+    return valid[:, None, None]
 
 
 def full(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -63,9 +62,7 @@ class CopyAttention(nn.Module):
         """The mixture for each future step, in scaled units, and what `spread` adds. `z` holds 0 where nothing was seen."""
         num_context = z.shape[1]
         past, future = tokens[:, :num_context], tokens[:, num_context:]
-        q, k = (
-            rearrange(part(x), "b n (a k) -> b a n k", a=self.num_heads) for part, x in ((self.query, future), (self.key, past))
-        )
+        q, k = (self.by_head(part(x)) for part, x in ((self.query, future), (self.key, past)))
         if angles is not None:
             cos, sin = angles
             q, k = rotate(q, (cos[num_context:], sin[num_context:])), rotate(k, (cos[:num_context], sin[:num_context]))
@@ -75,19 +72,23 @@ class CopyAttention(nn.Module):
         sums, _ = attention_with_weights(q, k, values, seen.any(-1)[:, None, None, :])
         sums = sums.chunk(len(parts), dim=-1)
         if self.move is not None:
-            by = rearrange(self.move(future), "b f (a s) -> b a f s", a=self.num_heads).softmax(-1)
+            by = self.by_head(self.move(future)).softmax(-1)
             sums = [moved(part, by) for part in sums]
         weight = sums[1]
         means = [torch.where(weight > 1e-6, part / weight.clamp(min=1e-6), 0.0) for part in (sums[0], *sums[2:])]
         copied = means[0]
         anchors = torch.stack([last[:, None, None].expand_as(copied[:, 0]), torch.zeros_like(copied[:, 0])], dim=1)
-        share = rearrange(self.mix(future), "b f (p a) -> b a f p", a=self.num_heads + 2).softmax(dim=1)
+        share = self.mix(future).unflatten(-1, (-1, self.num_heads + 2)).permute(0, 3, 1, 2).softmax(dim=1)
         mixture = (share * torch.cat([copied, anchors], dim=1)).sum(1)
         if self.widen is None:
             return mixture, None
         heads = share[:, : self.num_heads]
         spread = (heads * (means[1] - copied.square()).clamp(min=0)).sum(1).add(LEAST).sqrt()
         return mixture, self.widen(future) * (spread / USUAL).log() * heads.sum(1)
+
+    def by_head(self, x: Float[Tensor, "B N AK"]) -> Float[Tensor, "B A N K"]:
+        """The numbers of each token cut into heads."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
 def with_next(x: Float[Tensor, "B N P"]) -> Float[Tensor, "B N PP"]:

@@ -58,8 +58,8 @@ def to_patches(
     scaled = to_scaled(context, scale)
     left = patch_length - stride + -context.shape[1] % stride
     parts = (F.pad(part, (0, 0, left, 0)) for part in (torch.where(observed, scaled, 0.0), observed))
-    z, seen = (rearrange(part, "b t v -> (b v) t").unfold(1, patch_length, stride) for part in parts)
-    return Patches(z, seen, rearrange(last_observed(scaled, observed), "b 1 v -> (b v)"), stride, scale)
+    z, seen = (part.transpose(1, 2).flatten(0, 1).unfold(1, patch_length, stride) for part in parts)
+    return Patches(z, seen, last_observed(scaled, observed).flatten(), stride, scale)
 
 
 def timeline(patches: Shaped[Tensor, "BV N P"], stride: int) -> Shaped[Tensor, "BV T"]:
@@ -151,10 +151,10 @@ def read_future(
     num_variates = patches.scale.loc.shape[2]
     with torch.autocast(x.device.type, enabled=False):  # what is forecast is not rounded to half precision
         x = x.float()
-        raw = head(rearrange(x[:, patches.z.shape[1] :], "(b v) n d -> b v n d", v=num_variates))
+        raw = head(x[:, patches.z.shape[1] :].unflatten(0, (-1, num_variates)))
         own = slice(patches.z.shape[2] - patches.stride, None)  # the steps that no patch before holds
         copied, wider = (
-            part if part is None else rearrange(part, "(b v) n p -> b (n p) v 1", v=num_variates)
+            part if part is None else part.flatten(1).unflatten(0, (-1, num_variates)).transpose(1, 2)[..., None]
             for part in copy(x, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
         )
         before, location, after = raw.tensor_split((head.location, head.location + 1), dim=-1)
