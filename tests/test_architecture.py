@@ -35,6 +35,7 @@ READERS = (
     "cells.forms",
     "cells.doubts",
     "several",
+    "across",
     "hidden",
     "cells.zones",
     "reach",

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import bins, calendar, cycles, describe, frequency
@@ -19,6 +18,7 @@ from tsattn.data.calendar import DAY
 from tsattn.data.declared import PREFIX, WEIGHT, further_columns, report_missing
 from tsattn.data.findings import DataError, Finding
 from tsattn.data.panel import PART
+from tsattn.data.raw.load import release_memory
 from tsattn.data.reach import check_reach, check_size
 from tsattn.data.read import Names, Rows, read
 
@@ -53,7 +53,7 @@ def to_rows(
     config = config or ReadConfig()
     rows = read(data, config, known, covariates, texts=texts)
     if len(rows.df) > PART:
-        pa.default_memory_pool().release_unused()  # Arrow keeps what texts took
+        release_memory()
     if config.count_per:
         df, findings = bins.count_events(rows.df, config.count_per)
         period = calendar.text(bins.period_step(config.count_per, "read.count_per"))

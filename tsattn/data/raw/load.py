@@ -48,6 +48,11 @@ class Loaded:
         return f"row {row + 1}"
 
 
+def release_memory() -> None:
+    """Give back to the system what Arrow keeps of the memory that texts took."""
+    pa.default_memory_pool().release_unused()
+
+
 def load(data: Any, config: ReadConfig) -> Loaded:
     """The columns of any accepted input, the caller's object untouched."""
     if isinstance(data, str | os.PathLike):
