@@ -41,8 +41,13 @@ def _quarter(name: str) -> int:
 
 def dated(names: list[str]) -> list[str]:
     """The columns that are called after dates or years, where there are three or more."""
-    found = [name for name in names if forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name)]
+    found = [name for name in names if is_dated(name)]
     return found if len(found) > 2 else []
+
+
+def is_dated(name: str) -> bool:
+    """Whether a column is called after a date or a year."""
+    return forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) is not None
 
 
 def months_below(

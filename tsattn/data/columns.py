@@ -210,16 +210,17 @@ def _check_no_other_time(chosen: str, columns: Columns, free: list[str]) -> None
 def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:
     """Join a column of times of day, or of hours that count on, to a column of dates without one."""
     column = columns[name]
+    hours = [other for other in free if forms.part_named(other) == "hour"]
     if isinstance(column, pa.Array):
         if times.has_clock(column):
             return [name]
         clocks = [other for other in free if isinstance(other_column := columns[other], pa.Array) and _is_clock(other_column)]
         clocks = [other for other in clocks if other != name]  # 13.01.23 could be a time of day as well
+    elif not hours or column.isna().any() or (calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY).any():
+        return [name]
     else:
-        if column.isna().any() or (calendar.wall(pd.DatetimeIndex(column)) % calendar.DAY).any():
-            return [name]
         clocks = []
-    clocks = clocks or [other for other in free if forms.part_named(other) == "hour" and _count_hours(columns[other])]
+    clocks = clocks or [other for other in hours if _count_hours(columns[other])]
     if not clocks:
         return [name]
     if len(clocks) > 1:

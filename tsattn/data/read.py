@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import across, describe, hidden, several
-from tsattn.data.cells import convert, forms, numbers, times, zones
+from tsattn.data.cells import convert, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
     as_list,
@@ -245,7 +245,7 @@ def _without_time(loaded: Loaded, values: list[str], config: ReadConfig) -> list
     if config.count_per:
         return ["read.count_per counts events in time, but no time column was found: set read.time="]
     listed = ", ".join(list(loaded.columns)[:20])
-    dated = all(forms.is_date(name) or re.fullmatch(r"(19|20)\d\d", name) for name in values[-3:])
+    dated = all(map(across.is_dated, values[-3:]))
     if loaded.tables and not dated and any(re.fullmatch(numbers.PLAIN, name) for name in values):
         return [f"the first row ({listed}) looks like data: put a header with column names above it"]
     if len(values) > 1 and not loaded.nameless:

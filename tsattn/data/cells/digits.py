@@ -158,11 +158,10 @@ def _months(values: np.ndarray, name: str) -> Reading | None:
 
 def _weeks(values: np.ndarray, name: str) -> Reading:
     """202401 in a column that is named after weeks."""
-    days = [forms.monday(year, week) for year, week in zip((values // 100).tolist(), (values % 100).tolist(), strict=True)]
-    bad = np.flatnonzero([day is None for day in days])
+    stamps = forms.mondays(values // 100, values % 100)
+    bad = np.flatnonzero(np.isnat(stamps))
     if len(bad):
-        return Reading(values, bad=bad, reason="is not a possible ISO week: write the first day of each week")
-    stamps = np.array(days, dtype="datetime64[ns]")
+        return Reading(values, bad=bad, reason=forms.NO_WEEK)
     note = f"{name} was read {forms.ISO_WEEKS}, such as {values.min()} = {_shown(stamps.min())[:10]}"
     return Reading(stamps, note, "read.date_format=%Y%m (months)", date_only=True)
 

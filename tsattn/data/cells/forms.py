@@ -79,6 +79,7 @@ PART_NAMES = {  # of columns that hold one part of a date, without accents
     "minute": frozenset(("minute",)),
 }
 ISO_WEEKS = "as ISO weeks, which begin on Monday"
+NO_WEEK = "is not a possible ISO week: write the first day of each week"
 EAST_ASIAN = re.compile(r"(\d{4})年 ?(\d{1,2})月 ?(?:(\d{1,2})日)?")
 CLOCK_ONLY = r"^\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$"
 # plain numbers, and times of day such as 18.00.00 that could pass for day.month.year
@@ -199,6 +200,13 @@ def monday(year: int, week: int) -> dt.date | None:
         return dt.date.fromisocalendar(year, week, 1)
     except ValueError:
         return None
+
+
+def mondays(years: np.ndarray, weeks: np.ndarray) -> np.ndarray:
+    """The first days of ISO weeks, datetime64[ns]; NaT for those that do not exist."""
+    pairs = zip(years.tolist(), weeks.tolist(), strict=True)
+    days = [monday(year, week) if FIRST_YEAR <= year <= LAST_YEAR else None for year, week in pairs]
+    return np.array(days, dtype="datetime64[ns]")
 
 
 def part_named(name: str) -> str:

@@ -323,12 +323,11 @@ def _why_impossible(midnight: np.datetime64, clock: list[int], parts: dict[str, 
 
 
 def _weeks(parts: dict[str, Any], texts: pa.Array, findings: list[Finding]) -> Times:
-    weeks = zip(parts["year"].tolist(), parts["week"].tolist(), strict=True)
-    days = [forms.monday(year, week) if FIRST_YEAR <= year <= LAST_YEAR else None for year, week in weeks]
-    bad = np.array([day is None for day in days])
+    days = forms.mondays(parts["year"], parts["week"])
+    bad = np.isnat(days)
     if bad.any():
-        return _failed(texts, bad, "is not a possible ISO week: write the first day of each week")
-    return _times(pd.Series(pd.DatetimeIndex(np.array(days, dtype="datetime64[ns]"))), findings, True)
+        return _failed(texts, bad, forms.NO_WEEK)
+    return _times(pd.Series(pd.DatetimeIndex(days)), findings, True)
 
 
 def _with_offset(
