@@ -33,16 +33,20 @@ SMALL = PretrainConfig(
 )
 
 
-@pytest.mark.parametrize(
-    ("found", "half"),
-    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True, "amx_bf16": False}, False)],
-)
-def test_products_are_in_bfloat16_where_the_processor_has_instructions_for_them(monkeypatch, found, half):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+@pytest.mark.parametrize(("half_takes", "half"), [(0.5, True), (2.0, False)])
+def test_products_are_in_bfloat16_where_the_processor_is_faster_with_them(monkeypatch, half_takes, half):
+    seconds = {torch.float32: 1.0, torch.bfloat16: half_takes}
+    monkeypatch.setattr(pretraining, "product_seconds", seconds.__getitem__)
     cpu = torch.device("cpu")
     assert pretraining.is_half("auto", cpu) is half
     assert pretraining.is_half("bf16", cpu)
     assert not pretraining.is_half("32", cpu)
+
+
+def test_a_product_takes_as_long_as_a_clock_says(monkeypatch):
+    ticks = iter([0.0, 3.0, 10.0, 11.5, 20.0, 25.0, 30.0, 32.0, 40.0, 42.0])
+    monkeypatch.setattr(pretraining.time, "perf_counter", lambda: next(ticks))
+    assert pretraining.product_seconds.__wrapped__(torch.float32) == 1.5
 
 
 @pytest.fixture(scope="module")

@@ -141,13 +141,24 @@ def test_a_long_silence_at_the_end_leaves_the_views_that_see_nothing_out():
 def test_the_answer_is_the_mean_of_the_views_right_side_up_and_upside_down():
     y = waves(64)
     _, found = forecast(y)
-    np.testing.assert_allclose(found, averaged(y, y, y[32:], y[48:]), atol=1e-4)  # shorter than 512: twice as a whole
+    np.testing.assert_allclose(found, averaged(y, y, y[32:], y[48:]), atol=1e-4)  # shorter than 1024: twice as a whole
 
 
 def test_a_long_series_is_read_in_four_views():
     y = waves(1200)
     _, found = forecast(y)
-    np.testing.assert_allclose(found, averaged(y, y[600:], y[900:], y[-512:]), atol=1e-4)
+    np.testing.assert_allclose(found, averaged(y, y[600:], y[900:], y[-1024:]), atol=1e-4)
+
+
+def test_an_answer_that_is_surer_of_itself_counts_more_and_at_most_four_times():
+    widths, usual = np.array([1.0, 0.8, 0.1, 0.0, 3.0, 1.5, 7.0]), np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_allclose(zero_shot._trust(widths, usual), [1, 1 / 0.64, 4, 4, 0.25, 1 / 2.25, 1])
+
+
+def test_a_view_of_equal_values_does_not_decide_alone():
+    y = np.concatenate([waves(96), np.full(32, 60.0)])  # the last quarter has not moved
+    _, quantiles = forecast(y)
+    assert (quantiles[0, :, -1] - quantiles[0, :, 0]).min() > 1.0
 
 
 def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one():
@@ -162,11 +173,21 @@ def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one
 
 
 def averaged(*parts):
-    """The mean of the answers to the parts, right side up and upside down, 90 % as wide."""
-    plain = [forecast(part, aids=zero_shot.NO_AIDS)[1] for part in parts]
-    turned = [-forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1] for part in parts]
-    mean = np.mean([*plain, *turned], axis=0)
-    return mean[..., 4:5] + 0.9 * (mean - mean[..., 4:5])
+    """The mean of the answers to the parts, right side up and upside down, weighted by how sure they are, 90 % as wide.
+
+    Of the first part, the whole series, the weight is 1; of others the square of how many times it is as wide as they, at most
+    twice and at least half.
+    """
+    answers, weights = [], []
+    for part in parts:
+        plain = forecast(part, aids=zero_shot.NO_AIDS)[1]
+        answer = (plain - forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1]) / 2
+        width = np.mean([step[-1] - step[0] for step in answer[0]])
+        usual = width if not answers else usual
+        weights.append(min(max(usual / width, 0.5), 2.0) ** 2)
+        answers.append(answer)
+    mean = sum(weight * answer for weight, answer in zip(weights, answers, strict=True)) / sum(weights)
+    return mean[..., 4:5] + zero_shot.AIDS.narrow * (mean - mean[..., 4:5])
 
 
 def test_quantiles_of_counts_are_whole_numbers_from_zero_on_that_hold_what_they_held():
@@ -238,9 +259,9 @@ def test_a_view_that_reads_the_rows_of_another_counts_for_it_and_is_not_asked():
         [6, 12, 300, 1200, 2048],
         [6, 8, 150, 600, 1024],
         [6, 8, 75, 300, 512],
-        [6, 12, 300, 512, 512],
+        [6, 12, 300, 1024, 1024],
     ]
-    assert [weights.tolist() for _, weights in views] == [[4, 2, 2, 1, 1], [0, 2, 1, 1, 1], [0, 0, 1, 1, 2], [0, 0, 0, 1, 0]]
+    assert [weights.tolist() for _, weights in views] == [[4, 2, 2, 1, 1], [0, 2, 1, 1, 2], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]
 
 
 def test_a_series_of_two_values_among_others_is_continued_by_a_naive_forecast():

@@ -31,11 +31,14 @@ SEASONAL = 0.5  # autocorrelation of its steps from which on a lag counts as a s
 
 
 class Aids(NamedTuple):
-    """How often the network is asked; its answers are averaged quantile by quantile (measured: `benchmarks/zero_shot.py`)."""
+    """How often the network is asked; its answers are averaged quantile by quantile (measured: `benchmarks/zero_shot.py`).
+
+    The wider the interval of an answer, the less it counts: `_trust`.
+    """
 
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
-    recent: int | None = 512  # and the last rows, at most so many: of a shorter series the whole counts twice
+    recent: int | None = 1024  # and the last rows, at most so many: of a shorter series the whole counts twice
     narrow: float = 0.9  # of the distance of quantiles from the median, untilted: a mean of answers errs less than each
     pull: float = 0.25  # of the way to the last value, where fewer than `LEAST` are known
     tilt: bool = True  # (f(x) + f(x + c t) - c t + f(x - c t) + c t) / 3 for short series that go one way (`_one_way`)
@@ -113,11 +116,12 @@ def _way_to_last(median: np.ndarray, panel: Panel) -> np.ndarray:
 
 
 def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
-    """Quantiles [S, H, K], the mean of those of all views; NaN for a series without any value."""
+    """Quantiles [S, H, K], the mean of those of all views by `_trust`; NaN for a series without any value."""
     shipped = pretrained()
     full = np.minimum(panel.lengths, LONGEST)
     total = np.zeros((len(panel.ids), horizon, len(shipped.levels)))
     count = np.zeros(len(panel.ids))
+    usual = np.zeros(len(panel.ids))  # width of the interval after the whole history, the first view
     for lengths, weight in _views(full, aids):
         asked = np.flatnonzero(weight)
         for chosen in batches(lengths[asked], horizon):
@@ -126,9 +130,21 @@ def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
             enough = (~np.isnan(context)).sum((1, 2)) >= np.where(lengths[part] < full[part], FEWEST, 1)
             part, context = part[enough], context[enough].astype(np.float64)
             answer = quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
-            total[part] += weight[part, None, None] * answer
-            count[part] += weight[part]
+            width = (answer[..., -1] - answer[..., 0]).mean(1)
+            usual[part] = np.where(count[part] == 0, width, usual[part])
+            counts = weight[part] * _trust(width, usual[part])
+            total[part] += counts[:, None, None] * answer
+            count[part] += counts
     return np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0)
+
+
+def _trust(width: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """How much an answer counts: (usual width / width)^2, by inverse variance (Bates & Granger 1969), from a quarter to 4.
+
+    Bounds are needed: a view of equal values has no width at all. An answer counts 1 beside a `usual` one without any.
+    """
+    share = np.divide(width, usual, out=np.ones_like(width), where=usual > 0)
+    return np.clip(share, 0.5, 2.0) ** -2
 
 
 def _going_one_way(panel: Panel) -> np.ndarray:

@@ -36,7 +36,7 @@ class Tokens(NamedTuple):
     """What a stack of blocks reads: context tokens, then future tokens."""
 
     x: Float[Tensor, "BV NF D"]
-    valid: Bool[Tensor, "BV NF"]  # False for context tokens without an observed value
+    valid: Bool[Tensor, "BV NF"] | None  # False for context tokens without an observed value; None where all have one
     position: Position
 
 
@@ -141,7 +141,9 @@ class TokenEmbedding(nn.Module):
             begun = begun.unfold(1, z.shape[2], stride)[..., None]
             x = x + self.features(rearrange(by_token(features, seen, num_future, stride) * begun, "b n p c -> b n (p c)"))
         x, position = self.position(x, num_future_tokens, elapsed)
-        return Tokens(x, F.pad(seen.any(-1), (0, num_future_tokens), value=True), position)
+        valid = F.pad(seen.any(-1), (0, num_future_tokens), value=True)
+        hidden = valid.device.type != "cpu" or not valid.all()  # a GPU would be waited for
+        return Tokens(x, valid if hidden else None, position)
 
 
 def read_future(
