@@ -3,8 +3,8 @@
     python benchmarks/inference_aids.py --data DATA
 
 Samples of 300 series of every panel, the last `horizon` rows each, as in `zero_shot.py`. A view is what is read of a history:
-all of it, its last half, its last quarter, its last 512 rows. Two ways look at forecasts of earlier rows, one and two horizons
-before the end of the history: the weights of the views, and the widths of the intervals. Written:
+all of it, its last half, its last quarter, its last 1,024 rows. Two ways look at forecasts of earlier rows, one and two
+horizons before the end of the history: the weights of the views, and the widths of the intervals. Written:
 `results/inference_aids.json` and the table in `benchmarks/README.md`.
 """
 
@@ -88,7 +88,7 @@ def ask(data: Path, name: str) -> Asked:
 
 
 def weights_of(views: Views) -> np.ndarray:
-    """[4, S]: as `zero_shot` weighs them, a short series that is its own last 512 rows counting twice."""
+    """[4, S]: evenly, a series that is its own last 1,024 rows counting twice."""
     there = ~np.isnan(views.both[:, :, 0, 0])
     weights = there.astype(float)
     weights[0] += ~there[VIEWS.index("recent")]
@@ -103,6 +103,14 @@ def mixed(views: Views, weights: np.ndarray) -> np.ndarray:
 def even(asked: Asked) -> np.ndarray:
     """The mean of the views, right side up and upside down."""
     return mixed(asked.now, weights_of(asked.now))
+
+
+def by_width(asked: Asked) -> np.ndarray:
+    """Views weighted by how sure they are: the square of how many times the interval of the whole is as wide, 1/4 to 4."""
+    width = np.nan_to_num(asked.now.both[..., -1] - asked.now.both[..., 0], nan=np.inf).mean(2)
+    share = np.divide(width, width[0], out=np.ones_like(width), where=width[0] > 0)
+    weights = weights_of(asked.now) / np.clip(share, 0.5, 2.0) ** 2
+    return mixed(asked.now, weights / weights.sum(0))
 
 
 def by_backtest(asked: Asked) -> np.ndarray:
@@ -132,8 +140,8 @@ def calibrated(asked: Asked) -> np.ndarray:
 
 
 def whole_numbers(asked: Asked) -> np.ndarray:
-    """The mean of the views, of counts rounded."""
-    quantiles = even(asked)
+    """The mean of the views by how sure they are, of counts rounded."""
+    quantiles = by_width(asked)
     if not asked.series.integer:
         return quantiles
     return zero_shot.whole_numbers(quantiles, LEVELS, quantiles[..., MEDIAN])
@@ -165,8 +173,9 @@ WAYS: dict[str, Callable[[Asked], np.ndarray]] = {
     "mean with the forecast upside down": lambda asked: asked.now.both[0],
     "the same, the last half": lambda asked: only(asked, "half"),
     "the same, the last quarter": lambda asked: only(asked, "quarter"),
-    "the same, the last 512 rows": lambda asked: only(asked, "recent"),
+    "the same, the last 1,024 rows": lambda asked: only(asked, "recent"),
     "mean of the four views": even,
+    "the same, by how sure they are": by_width,
     "the same, quantiles of counts rounded": whole_numbers,
     "the same, intervals narrowed": narrowed,
     "the same, few values pulled to the last one": pulled,

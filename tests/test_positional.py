@@ -194,6 +194,16 @@ def test_a_code_is_added_to_tokens_or_told_to_attention_never_both(kind):
             assert torch.equal(part, expected)
 
 
+def test_angles_that_were_kept_from_a_forecast_serve_a_training():
+    code = code_of("rotary")
+    with torch.inference_mode():
+        code(torch.zeros(1, 6, 8), 3)
+    x = torch.ones(6, 4, requires_grad=True)
+    rotate(x, code(torch.zeros(1, 6, 8), 3)[1].angles).sum().backward()
+    turned = [rotate(row, rotary_angles(torch.arange(-3, 3), 4)) for row in torch.eye(4)[:, None].expand(-1, 6, -1)]
+    torch.testing.assert_close(x.grad, torch.stack([each.sum(-1) for each in turned], dim=-1))
+
+
 def test_the_first_and_the_last_tokens_keep_their_angles_and_share_the_bias():
     position = Position(angles=rotary_angles(torch.arange(7), 4), bias=alibi(distances(7), 2))
     for part, expected in ((position.first(3), torch.arange(3)), (position.last(2), torch.arange(5, 7))):

@@ -1,8 +1,8 @@
 """Forecasts without training: the network that ships with tsattn, which has seen simulated series alone, and how it is asked.
 
-A series is read in several views, the whole of it, its last half and quarter and its last 512 rows, and upside down: the mean
-of the answers is better than each of them. A short one that mostly goes one way is read steeper and flatter too, and after
-fewer than eight values the answer is moved towards the last one.
+A series is read in several views, the whole of it, its last half and quarter and its last 1024 rows, and upside down: the mean
+of the answers, of which those count more that are surer of themselves, is better than each of them. A short one that mostly
+goes one way is read steeper and flatter too, and after fewer than eight values the answer is moved towards the last one.
 Letters: S series, L context, H horizon, Q quantile levels, K levels of the network.
 """
 

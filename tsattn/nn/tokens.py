@@ -141,9 +141,12 @@ class TokenEmbedding(nn.Module):
             begun = begun.unfold(1, z.shape[2], stride)[..., None]
             x = x + self.features(rearrange(by_token(features, seen, num_future, stride) * begun, "b n p c -> b n (p c)"))
         x, position = self.position(x, num_future_tokens, elapsed)
-        valid = F.pad(seen.any(-1), (0, num_future_tokens), value=True)
-        hidden = valid.device.type != "cpu" or not valid.all()  # a GPU would be waited for
-        return Tokens(x, valid if hidden else None, position)
+        return Tokens(x, mask_of(F.pad(seen.any(-1), (0, num_future_tokens), value=True)), position)
+
+
+def mask_of(valid: Bool[Tensor, "BV NF"]) -> Bool[Tensor, "BV NF"] | None:
+    """`valid`, or None where nothing is hidden: attention is spared the masking. A GPU is not asked: it would be waited for."""
+    return None if valid.device.type == "cpu" and valid.all() else valid
 
 
 def read_future(
