@@ -106,11 +106,11 @@ def even(asked: Asked) -> np.ndarray:
 
 
 def by_width(asked: Asked) -> np.ndarray:
-    """Views weighted by how sure they are: the square of how many times the interval of the whole is as wide, 1/4 to 4."""
-    width = np.nan_to_num(asked.now.both[..., -1] - asked.now.both[..., 0], nan=np.inf).mean(2)
+    """Views weighted by how sure they are of a step: the square of how many times the interval of the whole is as wide."""
+    width = np.nan_to_num(asked.now.both[..., -1] - asked.now.both[..., 0], nan=np.inf)
     share = np.divide(width, width[0], out=np.ones_like(width), where=width[0] > 0)
-    weights = weights_of(asked.now) / np.clip(share, 0.5, 2.0) ** 2
-    return mixed(asked.now, weights / weights.sum(0))
+    weights = weights_of(asked.now)[..., None] / np.clip(share, 0.5, 2.0) ** 2
+    return np.einsum("vsh,vshq->shq", weights / weights.sum(0), np.nan_to_num(asked.now.both))
 
 
 def by_backtest(asked: Asked) -> np.ndarray:

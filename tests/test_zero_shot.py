@@ -174,18 +174,19 @@ def test_fewer_than_eight_values_pull_the_answer_part_of_the_way_to_the_last_one
 
 
 def averaged(*parts):
-    """The mean of the answers to the parts, right side up and upside down, weighted by how sure they are, 90 % as wide.
+    """The mean of the answers to the parts, right side up and upside down, weighted by how sure they are, then narrowed.
 
-    Of the first part, the whole series, the weight is 1; of others the square of how many times it is as wide as they, at most
-    twice and at least half.
+    Of the first part, the whole series, the weight is 1; of others at each step the square of how many times it is as wide as
+    they, at most twice and at least half.
     """
     answers, weights = [], []
     for part in parts:
         plain = forecast(part, aids=zero_shot.NO_AIDS)[1]
         answer = (plain - forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1]) / 2
-        width = np.mean([step[-1] - step[0] for step in answer[0]])
+        width = [step[-1] - step[0] for step in answer[0]]
         usual = width if not answers else usual
-        weights.append(min(max(usual / max(width, 1e-9), 0.5), 2.0) ** 2)
+        shares = [min(max(theirs / max(own, 1e-9), 0.5), 2.0) for theirs, own in zip(usual, width, strict=True)]
+        weights.append(np.array([share**2 for share in shares])[:, None])
         answers.append(answer)
     mean = sum(weight * answer for weight, answer in zip(weights, answers, strict=True)) / sum(weights)
     return mean[..., 4:5] + zero_shot.AIDS.narrow * (mean - mean[..., 4:5])

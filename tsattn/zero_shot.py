@@ -120,8 +120,8 @@ def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
     shipped = pretrained()
     full = np.minimum(panel.lengths, LONGEST)
     total = np.zeros((len(panel.ids), horizon, len(shipped.levels)))
-    count = np.zeros(len(panel.ids))
-    usual = np.zeros(len(panel.ids))  # width of the interval after the whole history, the first view
+    count = np.zeros(total.shape[:2])
+    usual = np.zeros_like(count)  # width of the interval after the whole history, the first view
     for lengths, weight in _views(full, aids):
         asked = np.flatnonzero(weight)
         for chosen in batches(lengths[asked], horizon):
@@ -130,16 +130,16 @@ def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
             enough = (~np.isnan(context)).sum((1, 2)) >= np.where(lengths[part] < full[part], FEWEST, 1)
             part, context = part[enough], context[enough].astype(np.float64)
             answer = quantiles_of(shipped.network, shipped.levels, context, horizon, flip=aids.flip)
-            width = (answer[..., -1] - answer[..., 0]).mean(1)
+            width = answer[..., -1] - answer[..., 0]
             usual[part] = np.where(count[part] == 0, width, usual[part])
-            counts = weight[part] * _trust(width, usual[part])
-            total[part] += counts[:, None, None] * answer
+            counts = weight[part, None] * _trust(width, usual[part])
+            total[part] += counts[..., None] * answer
             count[part] += counts
-    return np.divide(total, count[:, None, None], out=np.full_like(total, np.nan), where=count[:, None, None] > 0)
+    return np.divide(total, count[..., None], out=np.full_like(total, np.nan), where=count[..., None] > 0)
 
 
 def _trust(width: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """How much an answer counts: (usual width / width)^2, by inverse variance (Bates & Granger 1969), from a quarter to 4.
+    """How much an answer counts at each step: (usual width / width)^2, by inverse variance (Bates & Granger 1969), 1/4 to 4.
 
     Bounds are needed: a view of equal values has no width at all. An answer counts 1 beside a `usual` one without any.
     """
