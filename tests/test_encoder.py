@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tsattn.config import HEADS, POSITIONALS, POSITIONS_OF, SCALINGS, EncoderConfig
 from tsattn.models import MODELS
 from tsattn.models.encoder import Encoder
-from tsattn.nn.tokens import mask_of, to_patches
+from tsattn.nn.tokens import to_patches
 
 LEVELS = [0.1, 0.5, 0.9]
 KINDS = [head for head in HEADS if head != "auto"]
@@ -212,7 +212,6 @@ def test_a_missing_value_within_a_patch_is_marked_and_a_patch_without_values_is_
     assert patches.z[0, 1].tolist() == [0.0] * 4
     assert tokens.valid.tolist() == [[True, False, True, True, True]]
     filled = model.embedding(patches._replace(seen=torch.ones_like(patches.seen)), None, HORIZON)
-    assert filled.valid is None
     assert differs(tokens.x[:, 2], filled.x[:, 2])
     assert torch.equal(tokens.x[:, 0], filled.x[:, 0])
 
@@ -400,7 +399,7 @@ def test_tokens_of_rows_that_are_there_do_not_depend_on_how_the_others_are_absen
         masked = model.embedding(grid, features, HORIZON)
         dropped = model.embedding(rows, features[:, torch.cat([there, ahead])], HORIZON)
     assert torch.equal(dropped.x, masked.x[:, torch.cat([there, ahead])])
-    assert dropped.valid is None
+    assert dropped.valid.all()
 
 
 @pytest.mark.parametrize("patch_length", [1, 4])
@@ -555,21 +554,11 @@ class NoWaiting(TorchDispatchMode):
 
 @pytest.mark.parametrize(("attention", "positional"), PAIRS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_forward_pass_never_waits_for_the_device(monkeypatch, kind, attention, positional):
-    monkeypatch.setattr("tsattn.nn.tokens.mask_of", lambda valid: valid)  # which looks on a CPU only
+def test_a_forward_pass_never_waits_for_the_device(kind, attention, positional):
     model = build(head=kind, positional=positional, attention=attention, num_features=FEATURES)
     context, observed, features = window()
     with NoWaiting(), torch.no_grad():
         model(context, observed, features, HORIZON)
-
-
-def test_whether_tokens_are_hidden_is_looked_up_on_a_cpu_only():
-    valid = torch.ones(2, 5, dtype=torch.bool)
-    assert mask_of(valid) is None
-    elsewhere = valid.to("meta")  # a device whose numbers cannot be read
-    assert mask_of(elsewhere) is elsewhere
-    valid[1, 3] = False
-    assert mask_of(valid) is valid
 
 
 @pytest.mark.parametrize("kind", KINDS)

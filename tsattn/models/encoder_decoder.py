@@ -33,7 +33,7 @@ class Encoded(NamedTuple):
     """What the decoder works with, a row per window and variate."""
 
     memory: Float[Tensor, "BV N D"]  # the context as the encoder leaves it
-    valid: Bool[Tensor, "BV N"] | None  # False for context tokens without an observed value; None where all have one
+    valid: Bool[Tensor, "BV N"]  # False for context tokens without an observed value
     future: Float[Tensor, "BV F D"]  # decoder tokens without any value in them
     position: Position  # of memory and future
     patches: Patches
@@ -119,7 +119,7 @@ class EncoderDecoder(nn.Module):
         patches = to_patches(context, observed, scaling=self.scaling, patch_length=self.patch_length, stride=self.stride)
         x, valid, position = self.embedding(patches, features, num_future)
         num_context = patches.z.shape[1]
-        memory, valid = x[:, :num_context], valid if valid is None else valid[:, :num_context]
+        memory, valid = x[:, :num_context], valid[:, :num_context]
         for block in self.encoder:
             memory = block(memory, valid, position.first(num_context))
         return Encoded(self.norm_memory(memory), valid, x[:, num_context:], position, patches)

@@ -36,7 +36,7 @@ class Tokens(NamedTuple):
     """What a stack of blocks reads: context tokens, then future tokens."""
 
     x: Float[Tensor, "BV NF D"]
-    valid: Bool[Tensor, "BV NF"] | None  # False for context tokens without an observed value; None where all have one
+    valid: Bool[Tensor, "BV NF"]  # False for context tokens without an observed value
     position: Position
 
 
@@ -141,12 +141,7 @@ class TokenEmbedding(nn.Module):
             begun = begun.unfold(1, z.shape[2], stride)[..., None]
             x = x + self.features(rearrange(by_token(features, seen, num_future, stride) * begun, "b n p c -> b n (p c)"))
         x, position = self.position(x, num_future_tokens, elapsed)
-        return Tokens(x, mask_of(F.pad(seen.any(-1), (0, num_future_tokens), value=True)), position)
-
-
-def mask_of(valid: Bool[Tensor, "BV NF"]) -> Bool[Tensor, "BV NF"] | None:
-    """`valid`, or None where nothing is hidden: attention is spared the masking. A GPU is not asked: it would be waited for."""
-    return None if valid.device.type == "cpu" and valid.all() else valid
+        return Tokens(x, F.pad(seen.any(-1), (0, num_future_tokens), value=True), position)
 
 
 def read_future(
