@@ -152,7 +152,7 @@ def test_a_long_series_is_read_in_four_views():
 
 def test_an_answer_that_is_surer_of_itself_counts_more_and_at_most_four_times():
     widths, usual = np.array([1.0, 0.8, 0.1, 0.0, 3.0, 1.5, 7.0]), np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
-    np.testing.assert_allclose(zero_shot._trust(widths, usual), [1, 1 / 0.64, 4, 4, 0.25, 1 / 2.25, 1])
+    np.testing.assert_allclose(zero_shot._trust(widths, usual), [1, 1 / 0.64, 4, 4, 1, 1, 1])
 
 
 def test_a_view_of_equal_values_does_not_decide_alone():
@@ -177,7 +177,7 @@ def averaged(*parts):
     """The mean of the answers to the parts, right side up and upside down, weighted by how sure they are, then narrowed.
 
     Of the first part, the whole series, the weight is 1; of others at each step the square of how many times it is as wide as
-    they, at most twice and at least half.
+    they, at least once and at most twice.
     """
     answers, weights = [], []
     for part in parts:
@@ -185,7 +185,7 @@ def averaged(*parts):
         answer = (plain - forecast(-part, aids=zero_shot.NO_AIDS)[1][..., ::-1]) / 2
         width = [step[-1] - step[0] for step in answer[0]]
         usual = width if not answers else usual
-        shares = [min(max(theirs / max(own, 1e-9), 0.5), 2.0) for theirs, own in zip(usual, width, strict=True)]
+        shares = [min(max(theirs / max(own, 1e-9), 1.0), 2.0) for theirs, own in zip(usual, width, strict=True)]
         weights.append(np.array([share**2 for share in shares])[:, None])
         answers.append(answer)
     mean = sum(weight * answer for weight, answer in zip(weights, answers, strict=True)) / sum(weights)

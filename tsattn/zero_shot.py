@@ -33,13 +33,13 @@ SEASONAL = 0.5  # autocorrelation of its steps from which on a lag counts as a s
 class Aids(NamedTuple):
     """How often the network is asked; its answers are averaged quantile by quantile (measured: `benchmarks/zero_shot.py`).
 
-    The wider the interval of an answer, the less it counts: `_trust`.
+    An answer with a narrower interval counts more: `_trust`.
     """
 
     flip: bool = True  # (f(x) - f(-x)) / 2: the sign has no say
     views: tuple[float, ...] = (0.5, 0.25)  # shares of the rows, from the end on, that are read beside the whole
     recent: int | None = 1024  # and the last rows, at most so many: of a shorter series the whole counts twice
-    narrow: float = 0.9  # of the distance of quantiles from the median, untilted: a mean of answers errs less than each
+    narrow: float = 0.94  # of the distance of quantiles from the median, untilted: a mean of answers errs less than each
     pull: float = 0.25  # of the way to the last value, where fewer than `LEAST` are known
     tilt: bool = True  # (f(x) + f(x + c t) - c t + f(x - c t) + c t) / 3 for short series that go one way (`_one_way`)
 
@@ -139,12 +139,12 @@ def _mean_of_views(panel: Panel, horizon: int, aids: Aids) -> np.ndarray:
 
 
 def _trust(width: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """How much an answer counts at each step: (usual width / width)^2, by inverse variance (Bates & Granger 1969), 1/4 to 4.
+    """How much an answer counts at each step: 1, or (usual / width)^2 where its interval is narrower than the `usual` one.
 
-    Bounds are needed: a view of equal values has no width at all. An answer counts 1 beside a `usual` one without any.
+    That is inverse variance (Bates & Granger 1969), up to 4: a view of equal values has no width at all.
     """
     share = np.divide(width, usual, out=np.ones_like(width), where=usual > 0)
-    return np.clip(share, 0.5, 2.0) ** -2
+    return np.clip(share, 0.5, 1.0) ** -2
 
 
 def _going_one_way(panel: Panel) -> np.ndarray:
