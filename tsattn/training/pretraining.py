@@ -61,8 +61,8 @@ def is_half(precision: str, device: torch.device) -> bool:
 def product_seconds(dtype: torch.dtype) -> float:
     """How long this CPU takes for a product of matrices, the fastest of five.
 
-    What instructions it has does not tell: on one machine with those for bfloat16, but none for tiles, products of 512 took
-    five times as long as in float32, on another a quarter.
+    What instructions it has does not tell: on one machine with those for bfloat16, but none for tiles, products took twice as
+    long as in float32, on another a quarter.
     """
     x = torch.ones(512, 512, dtype=dtype)
     seconds = []
