@@ -216,15 +216,6 @@ def test_a_missing_value_within_a_patch_is_marked_and_a_patch_without_values_is_
     assert torch.equal(tokens.x[:, 0], filled.x[:, 0])
 
 
-@pytest.mark.parametrize("options", [{}, {"attention": "causal"}, {"attention": "local"}, {"positional": "alibi"}])
-def test_a_window_of_values_alone_is_answered_bit_for_bit_as_beside_one_with_hidden_tokens(options):
-    model, (context, observed, _) = build(patch_length=2, **options), window(num_windows=2)
-    observed[:] = True
-    alone = raw_outputs(model, context[:1], observed[:1])
-    observed[1, :4] = False
-    assert torch.equal(raw_outputs(model, context, observed)[:1], alone)
-
-
 # ---- unit and origin ---------------------------------------------------------------------------------------------------
 
 
