@@ -89,7 +89,11 @@ class Encoder(nn.Module):
             context, observed, scaling=config.scaling, patch_length=config.patch_length or 1, stride=config.stride
         )
         x, valid, position = self.embedding(patches, features, num_future)
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x, valid, position)
-        raw = read_future(self.norm(x), patches, position, head=self.head, copy=self.copy)
+        num_context = patches.z.shape[1]
+        future = last(x, valid, position, num_last=x.shape[1] - num_context)
+        past, future = self.norm(x[:, :num_context]), self.norm(future)
+        raw = read_future(past, future, patches, position, head=self.head, copy=self.copy)
         return raw[:, :num_future], patches.scale

@@ -152,14 +152,19 @@ def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:
 
 def full(
     q: Float[Tensor, "B A N K"],
-    k: Float[Tensor, "B A N K"],
-    v: Float[Tensor, "B A N W"],
-    valid: Bool[Tensor, "B N"] | None = None,
+    k: Float[Tensor, "B A M K"],
+    v: Float[Tensor, "B A M W"],
+    valid: Bool[Tensor, "B M"] | None = None,
     bias: Float[Tensor, "A T"] | None = None,
 ) -> Float[Tensor, "B A N W"]:
-    """z_i = sum_j softmax_j(q_i . k_j / sqrt(K) + bias_{j - i}) v_j (Vaswani et al. 2017, eq. 1). Cost N^2 K, memory N^2."""
+    """z_i = sum_j softmax_j(q_i . k_j / sqrt(K) + bias_{j - i}) v_j (Vaswani et al. 2017, eq. 1), queries of the last tokens.
+
+    Cost N M K, memory N M.
+    """
+    num_queries, num_keys = q.shape[2], k.shape[2]
     mask = None if valid is None else padding_mask(valid)
-    return attention(q, k, v, mask, None if bias is None else expand_bias(bias, q.shape[2], k.shape[2]))
+    by_distance = None if bias is None else expand_bias(bias, num_queries, num_keys, ahead=num_keys - num_queries)
+    return attention(q, k, v, mask, by_distance)
 
 
 def causal(

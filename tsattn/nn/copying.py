@@ -53,7 +53,8 @@ class CopyAttention(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "B NF D"],
+        past: Float[Tensor, "B N D"],
+        future: Float[Tensor, "B F D"],
         z: Float[Tensor, "B N P"],
         seen: Bool[Tensor, "B N P"],
         last: Float[Tensor, " B"],
@@ -61,7 +62,6 @@ class CopyAttention(nn.Module):
     ) -> tuple[Float[Tensor, "B F P"], Float[Tensor, "B F P"] | None]:
         """The mixture for each future step, in scaled units, and what `spread` adds. `z` holds 0 where nothing was seen."""
         num_context = z.shape[1]
-        past, future = tokens[:, :num_context], tokens[:, num_context:]
         q, k = (self.by_head(part(x)) for part, x in ((self.query, future), (self.key, past)))
         if angles is not None:
             cos, sin = angles

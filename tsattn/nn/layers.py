@@ -55,6 +55,18 @@ class SelfAttention(nn.Module):
         q, k = rotate(qkv[:, :, :2], (cos, sin)).permute(2, 0, 3, 1, 4)  # both at once: half as many operations
         return q, k, qkv[:, :, 2].transpose(1, 2)
 
+    def project_last(
+        self, x: Float[Tensor, "B N D"], position: Position, num_last: int
+    ) -> tuple[Float[Tensor, "B A F K"], Float[Tensor, "B A N K"], Float[Tensor, "B A N K"]]:
+        """The same with queries of the last tokens alone."""
+        of_query, of_others = self.qkv.weight.tensor_split((x.shape[-1],))
+        q = F.linear(x[:, -num_last:], of_query).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        k, v = F.linear(x, of_others).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        queries, keys = position.last(num_last).angles, position.angles
+        if queries is None or keys is None:
+            return q, k, v
+        return rotate(q, queries), rotate(k, keys), v
+
     def attend(
         self,
         q: Float[Tensor, "B A N K"],
@@ -73,9 +85,18 @@ class SelfAttention(nn.Module):
         return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[self.kind](q, k, v, valid, position.bias)
 
     def forward(
-        self, x: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None = None, position: Position = UNPLACED
-    ) -> Float[Tensor, "B N D"]:
-        return self.out(self.attend(*self.project(x, position), valid, position).transpose(1, 2).flatten(2))
+        self,
+        x: Float[Tensor, "B N D"],
+        valid: Bool[Tensor, "B N"] | None = None,
+        position: Position = UNPLACED,
+        num_last: int | None = None,
+    ) -> Float[Tensor, "B F D"]:
+        """Z for the last `num_last` tokens, which see the others as ever; for all tokens without it."""
+        if num_last is not None and self.kind == "full":
+            z = self.attend(*self.project_last(x, position, num_last), valid, position)
+        else:
+            z = self.attend(*self.project(x, position), valid, position)[:, :, -(num_last or 0) :]
+        return self.out(z.transpose(1, 2).flatten(2))
 
 
 class CrossAttention(nn.Module):
@@ -151,7 +172,10 @@ class FeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x)): pre-norm (Xiong et al. 2020) trains without long warm-up."""
+    """x + attention(norm(x)), then x + feed_forward(norm(x)): pre-norm (Xiong et al. 2020) trains without long warm-up.
+
+    With `num_last` the result is that of the last so many tokens alone: what nobody reads of the others is not computed.
+    """
 
     def __init__(
         self, d_model: int, num_heads: int, d_ff: int, dropout: float, *, kind: str = "full", window: int = 32
@@ -164,9 +188,14 @@ class EncoderBlock(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None = None, position: Position = UNPLACED
-    ) -> Float[Tensor, "B N D"]:
-        x = x + self.dropout(self.attention(self.norm_attention(x), valid, position))
+        self,
+        x: Float[Tensor, "B N D"],
+        valid: Bool[Tensor, "B N"] | None = None,
+        position: Position = UNPLACED,
+        num_last: int | None = None,
+    ) -> Float[Tensor, "B F D"]:
+        z = self.attention(self.norm_attention(x), valid, position, num_last)
+        x = x[:, -(num_last or 0) :] + self.dropout(z)
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 
 

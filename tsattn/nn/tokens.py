@@ -145,17 +145,23 @@ class TokenEmbedding(nn.Module):
 
 
 def read_future(
-    x: Float[Tensor, "BV NF D"], patches: Patches, position: Position, *, head: Head, copy: CopyAttention
+    past: Float[Tensor, "BV N D"],
+    future: Float[Tensor, "BV F D"],
+    patches: Patches,
+    position: Position,
+    *,
+    head: Head,
+    copy: CopyAttention,
 ) -> Float[Tensor, "B H V R"]:
     """Raw outputs of the head for each future step, to whose location the copies of past values are added."""
     num_variates = patches.scale.loc.shape[2]
-    with torch.autocast(x.device.type, enabled=False):  # what is forecast is not rounded to half precision
-        x = x.float()
-        raw = head(x[:, patches.z.shape[1] :].unflatten(0, (-1, num_variates)))
+    with torch.autocast(future.device.type, enabled=False):  # what is forecast is not rounded to half precision
+        past, future = past.float(), future.float()
+        raw = head(future.unflatten(0, (-1, num_variates)))
         own = slice(patches.z.shape[2] - patches.stride, None)  # the steps that no patch before holds
         copied, wider = (
             part if part is None else part.flatten(1).unflatten(0, (-1, num_variates)).transpose(1, 2)[..., None]
-            for part in copy(x, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
+            for part in copy(past, future, patches.z[..., own], patches.seen[..., own], patches.last, position.angles)
         )
         before, location, after = raw.tensor_split((head.location, head.location + 1), dim=-1)
         if wider is not None:
