@@ -24,7 +24,7 @@ def random_case(num_heads: int = 2) -> tuple[CopyAttention, Tensor, Tensor, Tens
 
 def test_the_mixture_equals_float64_loops() -> None:
     module, tokens, z, seen, last = random_case()
-    result = module(tokens, z, seen, last)[0].detach()
+    result = module(tokens[:, :4], tokens[:, 4:], z, seen, last)[0].detach()
     weights = {name: value.double() for name, value in module.state_dict().items()}
     for b in range(2):
         q, k = (tokens[b].double() @ weights[f"{name}.weight"].T for name in ("query", "key"))
@@ -52,7 +52,7 @@ def test_equal_weights_give_the_mean_of_what_was_seen_at_each_place_of_the_patch
     torch.nn.init.zeros_(module.mix.weight)
     with torch.no_grad():
         module.mix.bias.copy_(torch.tensor([60.0, 0.0, 0.0]).repeat(3))  # all on the copy
-    result, _ = module(tokens, z, seen, last)
+    result, _ = module(tokens[:, :4], tokens[:, 4:], z, seen, last)
     for b in range(2):
         for p in range(3):
             values = [float(z[b, n, p]) for n in range(4) if seen[b, n, p]]
@@ -65,21 +65,21 @@ def test_the_last_value_alone_is_the_last_value_forecast() -> None:
     torch.nn.init.zeros_(module.mix.weight)
     with torch.no_grad():
         module.mix.bias.copy_(torch.tensor([0.0, 60.0, 0.0]).repeat(3))
-    assert torch.allclose(module(tokens, z, seen, last)[0], last[:, None, None].expand(2, 2, 3), atol=1e-6)
+    assert torch.allclose(module(tokens[:, :4], tokens[:, 4:], z, seen, last)[0], last[:, None, None].expand(2, 2, 3), atol=1e-6)
 
 
 def test_nothing_seen_gives_a_finite_answer() -> None:
     module, tokens, z, seen, _ = random_case()
-    result, _ = module(tokens, torch.zeros_like(z), torch.zeros_like(seen), torch.zeros(2))
+    result, _ = module(tokens[:, :4], tokens[:, 4:], torch.zeros_like(z), torch.zeros_like(seen), torch.zeros(2))
     assert torch.equal(result, torch.zeros_like(result))
 
 
 def test_with_rotary_angles_only_the_distance_of_tokens_matters() -> None:
     module, tokens, z, seen, last = random_case()
     here, there = (rotary_angles(torch.arange(6) - shift, 4) for shift in (4, 11))
-    result, _ = module(tokens, z, seen, last, here)
-    assert torch.allclose(result, module(tokens, z, seen, last, there)[0], atol=1e-5)
-    assert not torch.allclose(result, module(tokens, z, seen, last)[0], atol=1e-3)
+    result, _ = module(tokens[:, :4], tokens[:, 4:], z, seen, last, here)
+    assert torch.allclose(result, module(tokens[:, :4], tokens[:, 4:], z, seen, last, there)[0], atol=1e-5)
+    assert not torch.allclose(result, module(tokens[:, :4], tokens[:, 4:], z, seen, last)[0], atol=1e-3)
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def test_the_spread_of_moved_copies_equals_float64_loops() -> None:
     seen = torch.rand(2, 4, 3) < 0.7
     z = torch.where(seen, torch.randn(2, 4, 3, dtype=torch.float64), 0.0)
     tokens = torch.randn(2, 6, 8, dtype=torch.float64)
-    mixture, wider = module(tokens, z, seen, torch.zeros(2, dtype=torch.float64))
+    mixture, wider = module(tokens[:, :4], tokens[:, 4:], z, seen, torch.zeros(2, dtype=torch.float64))
     for b in range(2):
         values, known = z[b].flatten(), seen[b].flatten()
         for f in range(2):
@@ -119,5 +119,5 @@ def test_the_spread_of_moved_copies_equals_float64_loops() -> None:
 def test_the_spread_has_no_effect_before_it_is_learned() -> None:
     torch.manual_seed(5)
     module = CopyAttention(8, 2, 3, by_step=True, spread=True)
-    _, wider = module(torch.randn(2, 6, 8), torch.randn(2, 4, 3), torch.ones(2, 4, 3, dtype=torch.bool), torch.zeros(2))
+    _, wider = module(torch.randn(2, 4, 8), torch.randn(2, 2, 8), torch.randn(2, 4, 3), torch.ones(2, 4, 3, dtype=torch.bool), torch.zeros(2))
     assert torch.equal(wider, torch.zeros(2, 2, 3))

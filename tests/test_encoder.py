@@ -482,7 +482,7 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     def norm(x, name):
         return torch.nn.functional.layer_norm(x, (16,), weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    x = torch.stack(tokens)
+    x = before = torch.stack(tokens)
     q, k, v = (norm(x, "blocks.0.norm_attention") @ weights["blocks.0.attention.qkv.weight"].T).chunk(3, dim=-1)
     x = x + torch.softmax(q @ k.T / 4, dim=-1) @ v @ weights["blocks.0.attention.out.weight"].T
     name = "blocks.0.feed_forward"
@@ -490,7 +490,7 @@ def test_the_encoder_is_the_written_out_stack_of_its_own_parts():
     x = x + torch.nn.functional.gelu(hidden) @ weights[f"{name}.narrow.weight"].T + weights[f"{name}.narrow.bias"]
     future = norm(x[-2:], "norm")
     expected = future @ weights["head.linear.weight"].T + weights["head.linear.bias"]
-    asked, keys = future @ weights["copy.query.weight"].T, norm(x[:4], "norm") @ weights["copy.key.weight"].T
+    asked, keys = future @ weights["copy.query.weight"].T, norm(before[:4], "norm") @ weights["copy.key.weight"].T
     copied = torch.softmax(asked @ keys.T / 4, dim=-1) @ z[:, None]
     share = torch.softmax(future @ weights["copy.mix.weight"].T + weights["copy.mix.bias"], dim=-1)
     expected = expected + share[:, :1] * copied + share[:, 1:2] * z[-1]
@@ -526,10 +526,26 @@ def test_a_copy_of_overlapping_patches_is_of_their_own_steps():
     model = build(patch_length=6, patch_stride=2, scaling="standard", head="point")
     context, observed, _ = window(num_windows=1, length=12)
     seen = {}
-    model.copy.register_forward_pre_hook(lambda part, given: seen.update(z=given[1]))
+    model.copy.register_forward_pre_hook(lambda part, given: seen.update(z=given[2]))
     raw_outputs(model, context, torch.ones_like(observed))
     z = to_patches(context, torch.ones_like(observed), scaling="standard", patch_length=2).z
     torch.testing.assert_close(seen["z"], z)
+
+
+def test_the_last_block_works_out_future_tokens_alone_and_copies_find_the_past_as_it_was_before():
+    model = build(patch_length=2, num_layers=2)
+    context, observed, _ = window(length=8)
+    through = {"first": [], "last": [], "copied": []}
+    for name, block in zip(("first", "last"), model.blocks, strict=True):
+        block.feed_forward.register_forward_hook(lambda part, given, result, name=name: through[name].append(given[0].shape[1]))
+    model.copy.register_forward_pre_hook(lambda part, given: through["copied"].append(given[0].detach()))
+    raw_outputs(model, context, observed)
+    assert through["first"] == [4 + HORIZON // 2]
+    assert through["last"] == [HORIZON // 2]
+    patches = to_patches(context, observed, scaling=model.config.scaling, patch_length=2)
+    x, valid, position = model.embedding(patches, None, HORIZON)
+    expected = model.norm(model.blocks[0](x, valid, position)[:, :4])
+    torch.testing.assert_close(through["copied"][0], expected)
 
 
 # ---- on a device -------------------------------------------------------------------------------------------------------

@@ -60,7 +60,10 @@ class CopyAttention(nn.Module):
         last: Float[Tensor, " B"],
         angles: Angles | None = None,
     ) -> tuple[Float[Tensor, "B F P"], Float[Tensor, "B F P"] | None]:
-        """The mixture for each future step, in scaled units, and what `spread` adds. `z` holds 0 where nothing was seen."""
+        """The mixture for each future step, in scaled units, and what `spread` adds. `z` holds 0 where nothing was seen.
+
+        Keys are read off the tokens of the `past`, everything else off those of the `future`.
+        """
         num_context = z.shape[1]
         q, k = (self.by_head(part(x)) for part, x in ((self.query, future), (self.key, past)))
         if angles is not None:

@@ -1,4 +1,7 @@
-"""Attention modules and the blocks that models stack. Letters: B batch, N tokens, M tokens of a memory, D width, A heads."""
+"""Attention modules and the blocks that models stack.
+
+Letters: B batch, N tokens, F the last of them, M tokens of a memory, D width, A heads, K head width.
+"""
 
 from __future__ import annotations
 
@@ -69,13 +72,16 @@ class SelfAttention(nn.Module):
 
     def attend(
         self,
-        q: Float[Tensor, "B A N K"],
+        q: Float[Tensor, "B A F K"],
         k: Float[Tensor, "B A N K"],
         v: Float[Tensor, "B A N W"],
         valid: Bool[Tensor, "B N"] | None = None,
         position: Position = UNPLACED,
-    ) -> Float[Tensor, "B A N W"]:
-        """The function of this kind, of what `project` gives. Linear in `v`: one-hot values [B A N N] give the weights."""
+    ) -> Float[Tensor, "B A F W"]:
+        """The function of this kind, of what `project` gives. Linear in `v`: one-hot values [B A N N] give the weights.
+
+        Queries are those of all tokens (F = N) or, with kind="full", of the last.
+        """
         if self.kind == "linear":
             return linear(q, k, v, valid, position.angles)
         if self.kind == "local":
