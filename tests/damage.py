@@ -440,7 +440,7 @@ def kill_while_saving(times: int, seed: int = 0) -> tuple[int, int]:
     """
     from tsattn import store
 
-    folders = [GOLDEN / "format1_encoder_counts", GOLDEN / "format1_naive"]
+    folders = [GOLDEN / "format2_encoder_counts", GOLDEN / "format2_naive"]
     known = [_digests(store.load(folder)) for folder in folders]
     rng, loaded = random.Random(seed), 0
     with tempfile.TemporaryDirectory() as place:

@@ -57,9 +57,9 @@ def cases() -> dict[str, tuple[Any, pd.DataFrame, pd.DataFrame | None]]:
         horizon=AHEAD, context_length=7, model=LinearConfig(head="quantile"), trainer=TRAINER, covariates=declared
     )
     return {
-        "format1_encoder_counts": (answered_by_network(Forecaster(config=encoder).fit(plain)), plain, None),
-        "format1_naive": (Forecaster(AHEAD, quantiles=[0.1, 0.9]).fit_naive(plain), plain, None),
-        "format1_linear_covariates": (
+        "format2_encoder_counts": (answered_by_network(Forecaster(config=encoder).fit(plain)), plain, None),
+        "format2_naive": (Forecaster(AHEAD, quantiles=[0.1, 0.9]).fit_naive(plain), plain, None),
+        "format2_linear_covariates": (
             answered_by_network(Forecaster(config=linear).fit(past)),
             past,
             future[["shop", "day", "promo"]],

@@ -37,14 +37,14 @@ from damage import (
 
 from tsattn import Forecaster, ModelFolderError, files, store, stored
 
-NAMES = ("format1_encoder_counts", "format1_linear_covariates", "format1_naive")
+NAMES = ("format2_encoder_counts", "format2_linear_covariates", "format2_naive")
 COLUMN = str | int | float | None | list[str | int | float]
 
 
 @pytest.fixture
 def model(tmp_path) -> Path:
     """A copy of a small model folder that a test may damage."""
-    return copied("format1_encoder_counts", tmp_path)
+    return copied("format2_encoder_counts", tmp_path)
 
 
 def copied(name: str, folder: Path) -> Path:
@@ -99,9 +99,9 @@ def test_an_unknown_key_of_another_version_names_both_versions(model):
 
 
 def test_a_newer_format_asks_for_a_newer_tsattn_whatever_else_is_in_the_folder(model):
-    (model / "manifest.json").write_text('{"format": 2, "weights": "model.pt2"}')
+    (model / "manifest.json").write_text('{"format": 3, "weights": "model.pt2"}')
     (model / "model.safetensors").unlink()
-    with pytest.raises(ModelFolderError, match=r"format 2, which is not known: tsattn .* reads format 1; upgrade tsattn"):
+    with pytest.raises(ModelFolderError, match=r"format 3, which is not known: tsattn .* reads format 2; upgrade tsattn"):
         store.load(model)
 
 
@@ -112,7 +112,7 @@ def test_a_newer_format_asks_for_a_newer_tsattn_whatever_else_is_in_the_folder(m
 def test_every_damage_is_one_line_about_the_folder_and_runs_nothing(tmp_path, every):
     wrong = {}
     for number, (name, damage) in list(enumerate(damages()))[::every]:
-        folder = copied("format1_encoder_counts", tmp_path / str(number))
+        folder = copied("format2_encoder_counts", tmp_path / str(number))
         damage(folder)
         try:
             store.load(folder)
@@ -170,12 +170,12 @@ def test_no_damage_asks_for_memory():
     code = (
         "import resource, shutil, sys, tempfile; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from damage import GOLDEN, damages; from tsattn import store\n"
-        "store.load(GOLDEN / 'format1_encoder_counts')\n"
+        "store.load(GOLDEN / 'format2_encoder_counts')\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)\n"
         "for name, damage in damages():\n"
         "    with tempfile.TemporaryDirectory() as place:\n"
-        "        folder = Path(shutil.copytree(GOLDEN / 'format1_encoder_counts', Path(place) / 'model'))\n"
+        "        folder = Path(shutil.copytree(GOLDEN / 'format2_encoder_counts', Path(place) / 'model'))\n"
         "        damage(folder)\n"
         "        try: store.load(folder)\n"
         "        except store.ModelFolderError: continue\n"
@@ -188,11 +188,11 @@ def test_no_damage_asks_for_memory():
 
 
 def test_a_hundred_flipped_bits_of_each_file_are_seen():
-    assert flip_everywhere(GOLDEN / "format1_naive", bits=100) == (400, 400)
+    assert flip_everywhere(GOLDEN / "format2_naive", bits=100) == (400, 400)
 
 
 def test_a_flipped_bit_in_any_byte_of_the_manifest_is_seen():
-    flips, caught = flip_everywhere(GOLDEN / "format1_naive", names=("manifest.json", "model.safetensors"))
+    flips, caught = flip_everywhere(GOLDEN / "format2_naive", names=("manifest.json", "model.safetensors"))
     assert flips == caught > 900
 
 
@@ -236,7 +236,7 @@ def with_wrong_values(name: str, every: int) -> tuple[int, dict[str, list[str]]]
 
 
 def test_a_value_of_the_wrong_type_does_not_get_through():
-    refused, wrong = with_wrong_values("format1_linear_covariates", 7)
+    refused, wrong = with_wrong_values("format2_linear_covariates", 7)
     assert wrong == {}
     assert refused > 200
 
@@ -282,7 +282,7 @@ def test_wrong_findings_are_refused(model):
     ],
 )
 def test_covariates_that_no_fit_writes_are_refused(tmp_path, change):
-    folder = copied("format1_linear_covariates", tmp_path)
+    folder = copied("format2_linear_covariates", tmp_path)
     values = config_of(folder)
     values["schema"]["covariates"]["static"].update(change)
     write_config(folder, values)
@@ -328,7 +328,7 @@ def test_what_could_not_be_loaded_again_is_not_saved(model):
 
 def test_a_full_disk_leaves_the_old_model_and_nothing_else(model, monkeypatch):
     before = {name: (model / name).read_bytes() for name in FILES}
-    other, calls = store.load(GOLDEN / "format1_naive"), []
+    other, calls = store.load(GOLDEN / "format2_naive"), []
 
     def full(_):
         calls.append(1)
@@ -345,7 +345,7 @@ def test_a_folder_in_the_place_of_a_file_is_not_replaced(model):
     (model / "config.json").unlink()
     (model / "config.json").mkdir()
     with pytest.raises(IsADirectoryError, match=str(model)):
-        store.save(store.load(GOLDEN / "format1_naive"), model)
+        store.save(store.load(GOLDEN / "format2_naive"), model)
     assert sorted(path.name for path in model.iterdir()) == sorted(FILES)
 
 
@@ -369,9 +369,9 @@ class Snapshots:
         return stepping
 
 
-@pytest.mark.parametrize("old", ["format1_naive", pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("old", ["format2_naive", pytest.param(None, marks=pytest.mark.slow)])
 def test_a_save_that_is_killed_before_any_step_leaves_the_old_model_or_the_new_one(old, tmp_path):
-    new = store.load(GOLDEN / "format1_encoder_counts")
+    new = store.load(GOLDEN / "format2_encoder_counts")
     folder = tmp_path / "model"
     folder.mkdir()
     if old:
@@ -403,7 +403,7 @@ def model_in(folder: Path) -> str | None:
 
 
 def test_while_a_folder_is_written_the_old_model_or_the_new_one_is_read(tmp_path):
-    first, second = (store.load(GOLDEN / name) for name in ("format1_naive", "format1_encoder_counts"))
+    first, second = (store.load(GOLDEN / name) for name in ("format2_naive", "format2_encoder_counts"))
     folder, enough = store.save(first, tmp_path / "model"), threading.Event()
 
     def save_in_turn() -> None:
@@ -426,7 +426,7 @@ def test_while_a_folder_is_written_the_old_model_or_the_new_one_is_read(tmp_path
 
 
 def test_two_threads_that_save_at_once_leave_one_whole_model(tmp_path):
-    models = [store.load(GOLDEN / name) for name in ("format1_naive", "format1_encoder_counts")]
+    models = [store.load(GOLDEN / name) for name in ("format2_naive", "format2_encoder_counts")]
     folder = store.save(models[0], tmp_path / "model")
     writers = [threading.Thread(target=lambda m=m: [store.save(m, folder) for _ in range(10)]) for m in models]
     for writer in writers:
@@ -481,7 +481,7 @@ print("done")
 
 @pytest.mark.slow
 def test_two_processes_that_save_at_once_leave_one_whole_model(tmp_path):
-    names, folder = ("format1_naive", "format1_encoder_counts"), tmp_path / "model"
+    names, folder = ("format2_naive", "format2_encoder_counts"), tmp_path / "model"
     store.save(store.load(GOLDEN / names[0]), folder)
     started = [
         subprocess.Popen(
@@ -526,10 +526,10 @@ def test_a_kill_at_twenty_random_moments_of_saving_leaves_a_model():
 
 def test_a_saved_copy_of_a_golden_model_is_the_same_to_the_byte(tmp_path):
     """So that reading and writing agree on every field."""
-    kept = store.load(GOLDEN / "format1_linear_covariates")
+    kept = store.load(GOLDEN / "format2_linear_covariates")
     store.save(kept, tmp_path / "model")
     again = store.load(tmp_path / "model")
     assert copy.copy(again.fitted.settings) == kept.fitted.settings
     assert asdict(again.config) == asdict(kept.config)
     for name in ("model.safetensors", "findings.json"):
-        assert (tmp_path / "model" / name).read_bytes() == (GOLDEN / "format1_linear_covariates" / name).read_bytes()
+        assert (tmp_path / "model" / name).read_bytes() == (GOLDEN / "format2_linear_covariates" / name).read_bytes()

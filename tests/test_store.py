@@ -146,7 +146,7 @@ def test_numbers_of_numpy_are_saved_as_plain_ones(trained, tmp_path):
 def test_the_manifest_tells_format_versions_schema_and_the_digest_of_every_file(trained_folder):
     manifest = json.loads((trained_folder / "manifest.json").read_text())
     assert sorted(path.name for path in trained_folder.iterdir()) == sorted(FILES)
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["tsattn"] == version("tsattn")
     assert manifest["libraries"] == {name: version(name) for name in ("torch", "numpy", "pandas", "safetensors")}
     assert manifest["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -211,17 +211,17 @@ def test_a_truncated_manifest_is_named(copied, kept):
         store.load(copied)
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "3", '"text"', '{"format": 1}', '{"format": 1, "sha256": []}'])
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"text"', '{"format": 2}', '{"format": 2, "sha256": []}'])
 def test_a_manifest_of_another_kind_is_refused_as_such(copied, content):
     (copied / "manifest.json").write_text(content)
     with pytest.raises(ModelFolderError, match=str(copied)):
         store.load(copied)
 
 
-@pytest.mark.parametrize("number", [0, 2, None, "1"])
-def test_an_unknown_format_is_refused_with_the_known_one(copied, number):
+@pytest.mark.parametrize(("number", "advice"), [(0, "train"), (1, "train"), (3, "upgrade"), (None, "train"), ("2", "train")])
+def test_an_unknown_format_is_refused_with_the_known_one(copied, number, advice):
     write_manifest(copied, {**json.loads((copied / "manifest.json").read_text()), "format": number})
-    with pytest.raises(ModelFolderError, match=f"format {number!r}, which is not known: tsattn .* reads format 1"):
+    with pytest.raises(ModelFolderError, match=f"format {number!r}, which is not known: .* reads format 2; {advice}"):
         store.load(copied)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tsattn.files import newest
 from tsattn.stored import of_type, parse
 
-FORMAT = 1
+FORMAT = 2  # 2: the last block of an encoder works out future tokens alone
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FILES = (WEIGHTS, "config.json", "findings.json")
