@@ -173,7 +173,7 @@ def _to_manifest(change: Callable[[dict[str, Any]], Any]) -> Damage:
 def _of_manifest() -> dict[str, Callable[[dict[str, Any]], Any]]:
     """Changes of the manifest, which then has the right digest of itself."""
     digest = "0" * 64
-    formats = {f"format {number!r:.20}": number for number in (2, 0, -1, None, "1", True, 1.5, [1], {}, 10**12)}
+    formats = {f"format {number!r:.20}": number for number in (3, 1, 0, -1, None, "2", True, 2.5, [1], {}, 10**12)}
     names = ("../secret", "/etc/passwd", "model.safetensors\0", "a" * 300, "model.pkl", "", "..", "MODEL.SAFETENSORS")
     return {
         **{what: lambda m, number=number: m.update(format=number) for what, number in formats.items()},
