@@ -534,7 +534,7 @@ def test_operations_of_a_step_are_those_that_torch_counts():
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(context, torch.ones_like(context, dtype=torch.bool), None, 32)
     told = operations_of(model, windows=4, context_length=128, horizon=32)
-    assert told == pytest.approx(3 * counter.get_total_flops(), rel=0.25)
+    assert told == pytest.approx(3 * counter.get_total_flops(), rel=0.2)
     config = EncoderDecoderConfig(
         patch_length=8, d_model=64, num_layers=2, num_heads=2, d_ff=256, positional="learned", head="point"
     )

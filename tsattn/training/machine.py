@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from tsattn.config import TrainerConfig
 from tsattn.data.windows import PanelTensors
+from tsattn.models.encoder import Encoder
 from tsattn.training.callbacks import seed_generators
 
 SMALL_STEP = 2e9  # operations
@@ -65,11 +66,16 @@ def threads_for(operations: float) -> Iterator[None]:
 def operations_of(model: Any, *, windows: int, context_length: int, horizon: int) -> float:
     """About how many operations a training step on so many windows takes: 6 for each parameter and token (Kaplan et al. 2020).
 
-    Models that do not read tokens count as one.
+    Models that do not read tokens count as one. Of context tokens the last block of an encoder makes keys and values alone.
     """
+    num_parameters = sum(p.numel() for p in model.parameters())
     num_tokens = getattr(getattr(model, "config", None), "num_tokens", None)
-    tokens = 1 if num_tokens is None else sum(num_tokens(context_length, horizon))
-    return 6.0 * sum(p.numel() for p in model.parameters()) * tokens * windows
+    num_context, num_future = (0, 1) if num_tokens is None else num_tokens(context_length, horizon)
+    used = num_parameters * (num_context + num_future)
+    if isinstance(model, Encoder):
+        last = sum(p.numel() for p in model.blocks[-1].parameters())
+        used -= num_context * (last - 2 * model.norm.weight.numel() ** 2)
+    return 6.0 * used * windows
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
