@@ -98,10 +98,12 @@ class SelfAttention(nn.Module):
         num_last: int | None = None,
     ) -> Float[Tensor, "B F D"]:
         """Z for the last `num_last` tokens, which see the others as ever; for all tokens without it."""
-        if num_last is not None and self.kind == "full":
+        if num_last is None:
+            z = self.attend(*self.project(x, position), valid, position)
+        elif self.kind == "full":
             z = self.attend(*self.project_last(x, position, num_last), valid, position)
-        else:
-            z = self.attend(*self.project(x, position), valid, position)[:, :, -(num_last or 0) :]
+        else:  # those that pair queries and keys by their places
+            z = self.attend(*self.project(x, position), valid, position)[:, :, -num_last:]
         return self.out(z.transpose(1, 2).flatten(2))
 
 
@@ -201,7 +203,7 @@ class EncoderBlock(nn.Module):
         num_last: int | None = None,
     ) -> Float[Tensor, "B F D"]:
         z = self.attention(self.norm_attention(x), valid, position, num_last)
-        x = x[:, -(num_last or 0) :] + self.dropout(z)
+        x = (x if num_last is None else x[:, -num_last:]) + self.dropout(z)
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 
 
