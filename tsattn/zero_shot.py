@@ -221,7 +221,7 @@ def batches(lengths: np.ndarray, horizon: int) -> list[np.ndarray]:
         shortest = int(lengths[order[begin]])
         longest = max(int(1.25 * shortest), shortest + 2 * PATCH)
         size = min(longest + PATCH + horizon, LONGEST + PATCH) + min(horizon, FARTHEST) + PATCH
-        end = min(begin + windows_at_once(size), len(order))
+        end = min(begin + windows_at_once(2 * size), len(order))  # each of them upside down, too
         end = begin + max(int(np.searchsorted(lengths[order[begin:end]], longest, side="right")), 1)
         parts.append(order[begin:end])
         begin = end
@@ -241,8 +241,11 @@ def quantiles_of(
             raw, scale = network(values.nan_to_num(), ~values.isnan(), None, -(-steps // PATCH) * PATCH)
             return network.head.quantiles(raw, scale)[:, :steps, 0].numpy()
 
-    plain = rolled(ask, context, horizon, levels, longest=LONGEST)
-    return (plain - rolled(ask, -context, horizon, levels, longest=LONGEST)[..., ::-1]) / 2 if flip else plain
+    if not flip:
+        return rolled(ask, context, horizon, levels, longest=LONGEST)
+    both = rolled(ask, np.concatenate([context, -context]), horizon, levels, longest=LONGEST)
+    plain, flipped = np.split(both, 2)
+    return (plain - flipped[..., ::-1]) / 2
 
 
 def mean_weights(levels: tuple[float, ...]) -> np.ndarray:
