@@ -282,6 +282,8 @@ OWN: dict[str, bytes] = {
     "month_and_day_or_year": times("Jan-01", "Jan-02", "Jan-03"),
     "year_and_day_of_year": times("2023364", "2023365", "2024001"),
     "offset_of_99_hours": times("2024-01-01 00:00+99:99", "2024-01-02 00:00+99:99"),
+    "padded_title_above": known(";", "", "ds;y", "2024-01-01;1", header="Sales report;"),
+    "quarter_in_french": times("T1 2020", "T2 2020", "T3 2020"),
     "quarter_digit_first": times("1Q2020", "2Q2020", "3Q2020"),
     "quarter_in_german": times("1. Quartal 2020", "2. Quartal 2020", "3. Quartal 2020"),
     "year_named_in_german": known("2019;5", "2020;6", "2021;7", header="Jahr;y"),

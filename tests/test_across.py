@@ -92,6 +92,13 @@ def test_months_that_are_series_or_of_other_times_are_as_before():
         frame_of(week)
 
 
+@pytest.mark.parametrize("name", ["{:02d}:00", "H{}", "{} h", "{:02d}"])
+def test_hours_side_by_side_are_no_series(name):
+    table = {"date": ["2024-01-01", "2024-01-02", "2024-01-03"]} | {name.format(hour): [1.0, 2, 3] for hour in range(24)}
+    with pytest.raises(DataError, match=r"are hours of one time: write a row for each"):
+        frame_of(table)
+
+
 # ---- times in the header -----------------------------------------------------------------------------------------------
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]

@@ -340,6 +340,8 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
         "2023364", DATES + "%Y%j", date_format="%Y%j", mended=read(days(1, 2, 3, start="2023-12-30"))
     ),
     "offset_of_99_hours": refused("line 2: '2024-01-01 00:00+99:99'", "no zone has"),
+    "padded_title_above": refused("line 4", "remove the lines above"),
+    "quarter_in_french": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "quarter_digit_first": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "quarter_in_german": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "year_named_in_german": read(at("2019", "2020", "2021", values=[5, 6, 7]), "1"),

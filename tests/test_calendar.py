@@ -232,6 +232,15 @@ def test_a_day_without_midnight_is_written_with_its_first_hour(zone):
     assert calendar.written(second) == str(second.date())
 
 
+@pytest.mark.parametrize("freq", ["h", "D", "B", "W-MON", "MS", "QS-OCT", "3"])
+def test_a_grid_without_its_first_stamps_is_the_rest_of_it(freq):
+    first = pd.Index([30, 60]) if freq == "3" else pd.DatetimeIndex(["2024-01-01", "2024-04-01"])
+    lengths, starts = np.array([5, 4]), [0, 5]
+    whole = calendar.grid(first, lengths, freq)
+    expected = [whole[start + i] for start, length in zip(starts, lengths, strict=True) for i in range(2, length)]
+    assert list(calendar.grid(first, lengths, freq, skipped=2)) == expected
+
+
 @pytest.mark.parametrize("zone", MIDNIGHT_IS_SKIPPED)
 def test_the_usual_time_of_day_returns_after_a_day_without_midnight(zone):
     day = pd.Timestamp(MIDNIGHT_IS_SKIPPED[zone])

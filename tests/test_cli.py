@@ -177,6 +177,15 @@ def test_an_unknown_option_is_one_line(call):
     assert ended.err == "error: '--horizon' is no option: settings are written name=value, and --help lists them\n"
 
 
+def test_a_file_without_the_name_of_its_setting_is_one_line_that_names_it(call, waves_csv):
+    ended = call("predict", str(waves_csv), "horizon=2")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"error: {str(waves_csv)!r} is no setting, settings are written name=value: did you mean input={waves_csv}?\n"
+    )
+    assert call("predict", "nothing", "horizon=2").err == "error: 'nothing' is no setting, settings are written name=value\n"
+
+
 def value_of(argument: str) -> object:
     """What Hydra and OmegaConf make of the value of an argument once it is quoted."""
     override = OverridesParser.create().parse_override(cli.quote(argument))

@@ -65,7 +65,9 @@ def test_the_last_value_alone_is_the_last_value_forecast() -> None:
     torch.nn.init.zeros_(module.mix.weight)
     with torch.no_grad():
         module.mix.bias.copy_(torch.tensor([0.0, 60.0, 0.0]).repeat(3))
-    assert torch.allclose(module(tokens[:, :4], tokens[:, 4:], z, seen, last)[0], last[:, None, None].expand(2, 2, 3), atol=1e-6)
+    assert torch.allclose(
+        module(tokens[:, :4], tokens[:, 4:], z, seen, last)[0], last[:, None, None].expand(2, 2, 3), atol=1e-6
+    )
 
 
 def test_nothing_seen_gives_a_finite_answer() -> None:
@@ -119,5 +121,7 @@ def test_the_spread_of_moved_copies_equals_float64_loops() -> None:
 def test_the_spread_has_no_effect_before_it_is_learned() -> None:
     torch.manual_seed(5)
     module = CopyAttention(8, 2, 3, by_step=True, spread=True)
-    _, wider = module(torch.randn(2, 4, 8), torch.randn(2, 2, 8), torch.randn(2, 4, 3), torch.ones(2, 4, 3, dtype=torch.bool), torch.zeros(2))
+    _, wider = module(
+        torch.randn(2, 4, 8), torch.randn(2, 2, 8), torch.randn(2, 4, 3), torch.ones(2, 4, 3, dtype=torch.bool), torch.zeros(2)
+    )
     assert torch.equal(wider, torch.zeros(2, 2, 3))

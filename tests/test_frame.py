@@ -72,6 +72,15 @@ def test_each_series_keeps_its_own_span_and_ids_their_first_order():
 def test_trailing_rows_without_a_value_stay():
     frame = frame_of(long(days(5), [1, 2, 3, np.nan, np.nan]))
     assert frame.df["ds"].iloc[-1] == pd.Timestamp("2024-01-05")
+    assert "the last 2 rows hold no value, and forecasts begin after them" in topics(frame)["partial"]
+
+
+def test_series_that_end_with_a_value_or_have_none_are_not_said_to_be_open():
+    table = pd.DataFrame({"id": ["a", "a", "b", "b", "c", "c"], "ds": [*days(2)] * 3, "y": [1, 2, np.nan, np.nan, 3, np.nan]})
+    partial = topics(frame_of(table))["partial"]
+    assert partial.startswith("the last row holds no value, and forecasts begin after it")
+    assert partial.endswith("1 of 3 series (c)")
+    assert "partial" not in topics(frame_of(table[table["id"] != "c"]))
 
 
 @pytest.mark.parametrize("rule", ["sum", "mean", "last"])

@@ -103,6 +103,7 @@ def test_missing_markers_become_nan(tmp_path, marker):
         (['"1,234"', "5"], [1234.0, 5.0], {"sep": ",", "thousands": ","}),
         (['"1,234"', "5"], [1.234, 5.0], {"sep": ",", "decimal": ","}),
         (["1 234", "5"], [1234.0, 5.0], {"thousands": " "}),
+        (["12 345,50", "5"], [12345.5, 5.0], {"thousands": " "}),
         (["1.5e3", "-2.5"], [1500.0, -2.5], {}),
     ],
 )
@@ -231,6 +232,11 @@ def test_row_numbers_and_parts_of_the_date_are_no_series(tmp_path):
     rows = rows_of(tmp_path, ",date,year,sold\n0,2024-01-01,2024,5\n1,2024-01-02,2024,6\n")
     assert rows.df["y"].tolist() == [5.0, 6.0]
     assert rows.names.value == "sold"
+    for name in ("order_id", "orderID", "order id"):
+        numbered = rows_of(tmp_path, f"date,{name},amount\n2024-01-01,4000,5\n2024-01-02,4002,6\n2024-01-03,4001,7\n")
+        assert (numbered.df["y"].tolist(), numbered.names.value) == ([5.0, 6.0, 7.0], "amount")
+    paid = rows_of(tmp_path, "date,paid,amount\n2024-01-01,4000,5\n2024-01-02,4001,6\n")
+    assert paid.df["unique_id"].unique().tolist() == ["paid", "amount"]
 
 
 def test_time_columns_are_joined(tmp_path):

@@ -68,6 +68,14 @@ def test_series_that_one_column_may_name_are_not_taken_as_one(name):
         rows_of(SEVERAL[name])
 
 
+def test_when_a_period_ends_is_a_note_beside_when_it_begins():
+    begins = ["00:00", "08:00", "16:00"] * 20
+    table = {"date": [day for day in DAYS[:20] for _ in range(3)], "from": begins, "until": [*begins[1:], "00:00"]}
+    rows = rows_of({**table, "qty": list(range(60))}, time=["date", "from"])
+    assert rows.df["unique_id"].nunique() == 1
+    assert rows.df["y"].tolist() == list(range(60))
+
+
 def test_numbers_that_name_series_are_no_notes_beside_a_named_value():
     with pytest.raises(DataError, match=r"the column store may name several series.*set read\.id=store"):
         rows_of(SEVERAL["numbers_by_turns"], value="qty")

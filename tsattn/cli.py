@@ -213,6 +213,7 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
     added = [argument for argument in sys.argv[1:] if re.match(r"[+~]+\w", argument)]
     if added:
         raise ValueError(f"{added[0]!r}: settings are changed by name=value, none can be added or removed with + or ~")
+    _check_written(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
     typed[:] = sys.argv[1:]
     sys.argv[1:] = [quote(argument) for argument in in_order(typed)]
@@ -237,6 +238,14 @@ def in_order(arguments: list[str]) -> list[str]:
         value = before.startswith("-") and "=" not in argument  # as job in --cfg job
         (options if argument.startswith("-") or value else settings).append(argument)
     return options + settings
+
+
+def _check_written(arguments: list[str]) -> None:
+    """Raise a ValueError for what is no setting, such as a file without the name of the setting that takes it."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if "=" not in argument and not argument.startswith("-") and not before.startswith("-"):
+            hint = f": did you mean input={argument}?" if os.path.exists(os.path.expanduser(argument)) else ""
+            raise ValueError(f"{argument!r} is no setting, settings are written name=value{hint}")
 
 
 def _check_options(arguments: list[str]) -> None:

@@ -11,15 +11,19 @@ from tsattn.data.cells import forms
 from tsattn.data.cells.characters import without_accents
 from tsattn.data.findings import Finding
 
+HOUR = re.compile(r"([01]?\d|2[0-4])(:00|:00:00| ?h|)")
+
 
 def kind_of(names: list[str]) -> str:
-    """ "months", "quarters" or "weekdays" where most of the columns are called so; else ""."""
+    """ "months", "quarters", "weekdays" or "hours" where most of the columns are called so; else ""."""
     lower = [name.strip().lower() for name in names]
     months = {forms.month_number(name) for name in lower} - {0}
     quarters = {quarter for name in lower if (quarter := _quarter(name))}
     weekdays = {forms.WEEKDAY_NAMES[name] for word in lower if (name := without_accents(word)) in forms.WEEKDAY_NAMES}
     if len(months) > 5 or [name for name in lower if name.isdigit()] == [str(i) for i in range(1, 13)]:
         return "months"
+    if len({found[0].rjust(2, "0") for name in lower if (found := HOUR.fullmatch(name.removeprefix("h").strip()))}) > 20:
+        return "hours"
     return "quarters" if len(quarters) == 4 else "weekdays" if len(weekdays) > 4 else ""
 
 

@@ -298,10 +298,11 @@ def _positions(stamps: pd.Index, step: Step, first_rows: np.ndarray) -> Position
     return Positions(index // step.num if step.num > 1 else index, fits)
 
 
-def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | None = None) -> pd.Index:
+def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | None = None, *, skipped: int = 0) -> pd.Index:
     """The stamps of many series one after the other: `lengths[i]` of them from `first[i]` on, which must lie on `freq`.
 
-    `clock` is the usual time of day of each series (see `clocks`); without it that of its first stamp.
+    Of each the first `skipped` are left out. `clock` is the usual time of day of each series (see `clocks`); without it that of
+    its first stamp.
     """
     step = parse(freq)
     lengths = np.asarray(lengths, dtype=np.int64)
@@ -309,7 +310,8 @@ def grid(first: pd.Index, lengths: np.ndarray, freq: str, clock: np.ndarray | No
         raise ValueError(f"{lengths.max()} steps of {freq} go beyond the years 1678 to 2261")
     if step.kind == "int" and len(lengths) and int(np.max(first)) + int(lengths.max() - 1) * step.num >= 2**63:
         raise ValueError(f"{lengths.max()} steps of {freq} go beyond {2**63 - 1}, the largest whole number of 64 bits")
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    lengths = lengths - skipped
+    starts = np.repeat(np.cumsum(lengths) - lengths - skipped, lengths)
     numbers = np.repeat(ordinals(first, step), lengths) + step.num * (np.arange(lengths.sum()) - starts)
     if step.kind in ("int", "tick"):
         return from_ordinals(numbers, step, tz=getattr(first, "tz", None))

@@ -422,8 +422,9 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
 
 
 def _without_row_numbers(columns: Columns, names: list[str], findings: list[Finding]) -> list[str]:
-    """Leave out a column that only numbers the rows, and one of whole numbers that has no name: the index of a frame."""
-    maybe = [name for name in names if name.lower() in ROW_NUMBERS and _is_whole(columns[name])] if len(names) > 1 else []
+    """Leave out a column that only numbers the rows, such as order_id, and one of whole numbers without a name: an index."""
+    numbering = [name for name in names if name.lower() in ROW_NUMBERS or re.search(r"(_|[a-z])(ID|Id)$|[_ ]id$", name)]
+    maybe = [name for name in numbering if _is_whole(columns[name])] if len(names) > 1 else []
     left_out = [name for name in maybe if name == UNNAMED or _are_row_numbers(columns[name])]
     for name in left_out:
         message = f"the column {name} only numbers the rows and was left out"

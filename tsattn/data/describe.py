@@ -125,6 +125,7 @@ def report_series(
     _report_short(ids, lengths, findings)
     _report_constant(y, lengths, ids, findings)
     _report_last(y, lengths, ids, findings)
+    _report_open_end(y, lengths, ids, findings)
 
 
 def report_missing(blank: int, num_rows: int, config: ReadConfig, findings: list[Finding], *, onward: bool = False) -> None:
@@ -169,6 +170,17 @@ def _report_constant(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings
     _named("missing", "no value at all", ids, np.isnan(low), findings)
     several = np.add.reduceat(~np.isnan(y), first, dtype=np.int64) > 1
     _named("constant", "always the same value", ids, (low == high) & several, findings)
+
+
+def _report_open_end(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
+    """Warn of series whose last rows hold no value, as in a form that is filled in month by month."""
+    ends, empty = np.cumsum(lengths), np.zeros(len(lengths), dtype=np.int64)
+    for series in np.flatnonzero(np.isnan(y[ends - 1])):
+        known = np.flatnonzero(~np.isnan(y[ends[series] - lengths[series] : ends[series]]))
+        empty[series] = lengths[series] - 1 - known[-1] if len(known) else 0  # without any value: told of elsewhere
+    words = f"the last {empty.max()} rows hold" if empty.max() > 1 else "the last row holds"
+    words += " no value, and forecasts begin after them: leave rows that are still to come out, or set read.missing=skip"
+    _named("partial", words.replace("them", "it") if empty.max() == 1 else words, ids, empty > 0, findings)
 
 
 def _report_last(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:

@@ -228,7 +228,7 @@ def _frequency(
     if problem is not None:
         period = _fitting_period(df["ds"], codes)
         hint = f"; read.resample={period} sums values per period, read.count_per={period} counts rows" if period else ""
-        hint += "; read.missing=skip with model.positional=calendar takes the rows at their own times"
+        hint += "; read.missing=skip takes the rows at their own times (train on them with model.positional=calendar)"
         if isinstance(stamps.dtype, pd.DatetimeTZDtype):
             hint += "; if days begin at another hour in winter than in summer, name their zone with read.tz="
         raise DataError(f"the times follow no regular grid; most steps are {freq}, but {problem}{hint}")

@@ -155,7 +155,7 @@ def _calendar(
         skipped = 0
         if recent is not None and len(together) == 1:  # rows before one part may be those of another
             skipped = max(int((offset + lengths[members]).min()) - recent, 0)
-        stamps = calendar.grid(first[[earliest]], np.array([size]), freq)[skipped:]
+        stamps = calendar.grid(first[[earliest]], np.array([size]), freq, skipped=skipped)
         start[members] = num_rows + offset - skipped
         table = cycles.features(stamps, [name for name in features if name != ELAPSED], freq)
         tables.append(_with_elapsed(table, np.arange(skipped, size), features))

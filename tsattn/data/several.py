@@ -74,7 +74,12 @@ def _is_part(cell: str) -> bool:
 
 
 def _are_notes(names: list[str], codes: np.ndarray, stamps: pd.Series) -> bool:
-    """Whether names say yes and no, or what the calendar says of the times: weekdays, months, seasons, quarters, weeks."""
+    """Whether names say yes and no, or what the calendar says of the times: weekdays, months, seasons, quarters, weeks.
+
+    Times of day are notes as well: when a period ends, beside the column that says when it begins.
+    """
+    if all(forms.CLOCK_ALONE.fullmatch(name) for name in names):
+        return True
     words = {without_accents(name.rstrip(".")) for name in names}
     if any(words <= known for known in (FLAGS, SEASONS, forms.MONTH_NAMES.keys(), forms.WEEKDAY_NAMES.keys())):
         return True

@@ -13,6 +13,7 @@ CLOCK = (
     r"(?:[Tt ,]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<offset>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
 )
+CLOCK_ALONE = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 NAMED = r"(?P<name>[A-Za-zÀ-ÿ]{3,10})\.?"
 NUMBERED = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|°)?"  # 1st, 1er
 FORMS = {
@@ -36,8 +37,8 @@ FORMS = {
     "year:month:day": r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2})"  # photographs
     r" (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
     "year month name day": r"^(?P<year>\d{4})[- ]" + NAMED + r"[- ](?P<day>\d{1,2})" + CLOCK,
-    "year quarter": r"^(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])$",
-    "quarter year": r"^[Qq](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",
+    "year quarter": r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",
+    "quarter year": r"^[QqTt](?P<quarter>[1-4])[- /]?(?P<year>\d{4})$",  # T1: trimestre
     "year quarter in words": r"^(?P<year>\d{4})[- ](?P<quarter>[1-4])\.? ?[Qq]uartal$",
     "year week": r"^(?P<year>\d{4})[- ]?W(?P<week>\d{2})$",
     "year M month": r"^(?P<year>\d{4})[- ]?M(?P<month>0?[1-9]|1[0-2])$",

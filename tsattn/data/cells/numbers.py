@@ -113,7 +113,8 @@ def detect_marks(columns: dict[str, pa.Array], sep: str, config: ReadConfig, whe
     _check_settings(config)
     columns = {name: plain(column) for name, column in columns.items()}
     given = config.decimal is not None and config.thousands is not None
-    seen = set() if given else _evidence(columns)
+    blanks = NARROW + " " * (config.thousands == " ")
+    seen = set() if given else _evidence(columns, blanks)
     group = "'" if "thousands'" in seen else "\u00a0" if "thousands " in seen else ""
     if config.decimal is not None:
         other = "." if config.decimal == "," else ","
@@ -167,9 +168,9 @@ def _only_small_whole(columns: dict[str, pa.Array]) -> bool:
     return [True, True, False] in list(found)
 
 
-def _evidence(columns: dict[str, pa.Array]) -> set[str]:
+def _evidence(columns: dict[str, pa.Array], blanks: str = NARROW) -> set[str]:
     """What the notation of the cells proves: decimal, thousands or either, followed by the sign."""
-    quotes, blanks = r"^[+-]?\d{1,3}('\d{3})+", rf"^[+-]?\d{{1,3}}([{NARROW}]\d{{3}})+"
+    quotes, blanks = r"^[+-]?\d{1,3}('\d{3})+", rf"^[+-]?\d{{1,3}}([{blanks}]\d{{3}})+"
     patterns = {f"thousands{sign}": f"{start}([.,].*)?$" for sign, start in (("'", quotes), (" ", blanks))}
     for sign in (",", "."):
         s = re.escape(sign)

@@ -212,7 +212,8 @@ def _number_column(values: np.ndarray) -> Column:
 
 def _typed(series: pd.Series, name: str) -> Column:
     """One column of a frame as text, numbers, booleans or stamps, whichever it holds; a missing text is ""."""
-    series = series.reset_index(drop=True)
+    if not series.index.equals(pd.RangeIndex(len(series))):
+        series = series.reset_index(drop=True)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if isinstance(series.dtype, pd.PeriodDtype):

@@ -239,7 +239,12 @@ def _keep(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
     nameless = [i + 1 for i, name in enumerate(names) if not name and not empty[i]]
     unnamed_index = nameless == [1] and len(names) > 1
     if nameless and not unnamed_index:
-        raise DataError(f"{table.path}: column {nameless[0]} has values but no name in the header")
+        start = _row_of_names(arrays)
+        if start:
+            raise damage.title_above(table.path, table.line(start - 1))
+        raise DataError(
+            f"{table.path}: column {nameless[0]} has values but no name in the header: name it there, and remove lines above"
+        )
     dropped = [i + 1 for i, name in enumerate(names) if not name and empty[i]]
     if dropped:
         table.findings.append(
@@ -262,6 +267,15 @@ def _keep(table: TextTable, names: list[str], arrays: list[pa.Array]) -> None:
             _report_blank_rows(table, number)
     table.columns = {name: arrays[i] for i, name in kept.items()}
     _check_alignment(table)
+
+
+def _row_of_names(arrays: list[pa.Array]) -> int:
+    """The number, 1 for the first, of the row among the first thirty that names every column below a title; 0 for none."""
+    rows = zip(*(array.slice(0, 30).to_pylist() for array in arrays), strict=True)
+    for number, cells in enumerate(filter(any, rows), start=1):  # wholly empty ones have no number
+        if all(cell and not cell[0].isdigit() and not damage.NUMBER.fullmatch(cell) for cell in cells):
+            return number if len(set(cells)) == len(cells) else 0
+    return 0
 
 
 def _report_blank_rows(table: TextTable, number: int) -> None:
