@@ -232,18 +232,24 @@ def _hydra(name: str, schema: type, task: Task, afterwards: Afterwards | None) -
 
 def in_order(arguments: list[str]) -> list[str]:
     """Options such as --multirun first, then settings: Hydra takes settings in one run only, people type them in any order."""
+    options, settings = _parted(arguments)
+    return options + settings
+
+
+def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(options with their values, settings)."""
     options: list[str] = []
     settings: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         value = before.startswith("-") and "=" not in argument  # as job in --cfg job
         (options if argument.startswith("-") or value else settings).append(argument)
-    return options + settings
+    return options, settings
 
 
 def _check_written(arguments: list[str]) -> None:
     """Raise a ValueError for what is no setting, such as a file without the name of the setting that takes it."""
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if "=" not in argument and not argument.startswith("-") and not before.startswith("-"):
+    for argument in _parted(arguments)[1]:
+        if "=" not in argument:
             hint = f": did you mean input={argument}?" if os.path.exists(os.path.expanduser(argument)) else ""
             raise ValueError(f"{argument!r} is no setting, settings are written name=value{hint}")
 

@@ -178,9 +178,10 @@ def _report_open_end(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings
     for series in np.flatnonzero(np.isnan(y[ends - 1])):
         known = np.flatnonzero(~np.isnan(y[ends[series] - lengths[series] : ends[series]]))
         empty[series] = lengths[series] - 1 - known[-1] if len(known) else 0  # without any value: told of elsewhere
-    words = f"the last {empty.max()} rows hold" if empty.max() > 1 else "the last row holds"
-    words += " no value, and forecasts begin after them: leave rows that are still to come out, or set read.missing=skip"
-    _named("partial", words.replace("them", "it") if empty.max() == 1 else words, ids, empty > 0, findings)
+    most = int(empty.max())
+    where, after = ("the last row holds", "it") if most == 1 else (f"the last {most} rows hold", "them")
+    advice = "leave rows that are still to come out, or set read.missing=skip"
+    _named("partial", f"{where} no value, and forecasts begin after {after}: {advice}", ids, empty > 0, findings)
 
 
 def _report_last(y: np.ndarray, lengths: np.ndarray, ids: pd.Index, findings: list[Finding]) -> None:
