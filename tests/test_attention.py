@@ -10,20 +10,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tsattn.config import ATTENTIONS
-from tsattn.nn import attention as kinds
+from tsattn.nn import blocked
 from tsattn.nn.attention import (
     additive,
     attention,
-    attention_with_weights,
     causal,
     causal_mask,
-    faster_written_out,
     full,
-    in_blocks,
     local_mask,
     padding_mask,
-    written_out,
 )
+from tsattn.nn.blocked import REGISTER, faster_in_blocks, in_blocks
 from tsattn.nn.efficient import linear, local, prob_sparse
 from tsattn.nn.positional import expand_bias, rotary_angles
 
@@ -73,6 +70,13 @@ def attend(kind, q, k, v, valid=None, bias=None, window=WINDOW):
     return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[kind](q, k, v, valid, bias)
 
 
+def plain_attention(q, k, v, mask=None, bias=None):
+    """The same in whole arrays: the sums, and the weights, which are 0 for a query without any key."""
+    scores = q @ k.mT / math.sqrt(q.shape[-1]) + (0 if bias is None else bias)
+    weights = torch.softmax(scores if mask is None else scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num()
+    return weights @ v, weights
+
+
 def loop_attention(q, k, v, allowed, score=None):
     """exp of the scores, their sum, the weighted sum of the values: one number at a time."""
 
@@ -104,27 +108,6 @@ def test_attention_equals_loops_over_queries_and_keys(case):
     torch.testing.assert_close(attention(q, k, v, mask), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_written_out_path_gives_the_same_sums_and_the_weights_of_the_loops(case):
-    mask, allowed = CASES[case]
-    q, k, v = random_heads(seed=1)
-    expected, expected_weights = loop_attention(q, k, v, allowed)
-    result, weights = attention_with_weights(q, k, v, mask)
-    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(weights, expected_weights, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_rows_of_the_weights_sum_to_one_or_to_zero_where_no_key_is_allowed(case):
-    mask, allowed = CASES[case]
-    _, weights = attention_with_weights(*random_heads(seed=2), mask)
-    for b in range(BATCH):
-        for i in range(TOKENS):
-            expected = float(any(allowed(b, i, j) for j in range(TOKENS)))
-            for a in range(HEADS):
-                assert float(weights[b, a, i].sum()) == pytest.approx(expected)
-
-
 def test_queries_may_see_another_number_of_keys_than_there_are_queries():
     q, k, v = random_heads(num_keys=9)
     expected, _ = loop_attention(q, k, v, lambda b, i, j: True)
@@ -132,12 +115,12 @@ def test_queries_may_see_another_number_of_keys_than_there_are_queries():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_paths_add_the_same_bias_to_the_scores(case):
+def test_a_bias_is_added_to_the_scores(case):
     q, k, v = random_heads()
     mask, bias = CASES[case][0], expand_bias(random_bias(), TOKENS, TOKENS)
-    expected, weights = attention_with_weights(q, k, v, mask, bias)
+    expected, weights = plain_attention(q, k, v, mask, bias)
     torch.testing.assert_close(attention(q, k, v, mask, bias), expected, rtol=1e-12, atol=1e-12)
-    assert not torch.allclose(weights, attention_with_weights(q, k, v, mask)[1])
+    assert not torch.allclose(weights, plain_attention(q, k, v, mask)[1])
 
 
 @pytest.mark.parametrize("num_keys", [1, TOKENS])
@@ -178,14 +161,20 @@ def test_blocks_of_windows_have_the_numbers_and_gradients_of_all_at_once(size, r
     q, k, v = (torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_() for _ in range(3))
     mask = None if rows is None else torch.rand(rows, 1, TOKENS, TOKENS, generator=draws) < 0.5
     bias = None if biased is None else torch.randn(biased, HEADS, TOKENS, TOKENS, generator=draws, dtype=q.dtype)
-    calls, whole = [], kinds.written_out
-    monkeypatch.setattr(kinds, "BLOCK_PAIRS", size * HEADS * TOKENS * TOKENS)
-    monkeypatch.setattr(kinds, "written_out", lambda q, *rest: calls.append(len(q)) or whole(q, *rest))
-    found, expected = in_blocks(q, k, v, mask, bias), whole(q, k, v, mask, bias)
+    bias = None if bias is None else bias.requires_grad_()
+    monkeypatch.setattr(blocked, "BLOCK_PAIRS", size * HEADS * TOKENS * REGISTER)
+    calls, scores = [], blocked.scores_of  # 6 keys are filled up to 16
+    monkeypatch.setattr(blocked, "scores_of", lambda q, *rest: calls.append(len(q)) or scores(q, *rest))
+    found = in_blocks(q, k, v, mask, bias)
     assert calls == {1: [1] * 5, 2: [2, 2, 1], 5: [5], 9: [5]}[size]
+    assert_same_with_gradients(found, plain_attention(q, k, v, mask, bias)[0], q, k, v, bias)
+
+
+def assert_same_with_gradients(found, expected, *parts):
+    """To twelve digits, the gradients of one sum of both to eleven."""
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    weight = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).reshape(found.shape)
-    gradients = (torch.autograd.grad((z * weight).sum(), (q, k, v)) for z in (found, expected))
+    weight, parts = torch.linspace(-1, 1, found.numel(), dtype=found.dtype), [part for part in parts if part is not None]
+    gradients = (torch.autograd.grad(z.flatten() @ weight, parts) for z in (found, expected))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
@@ -196,28 +185,21 @@ def test_few_pairs_in_half_precision_have_the_numbers_of_the_loops_and_zeros_whe
     mask[-1] = False
     with torch.no_grad():
         found = attention(*(part.bfloat16() for part in (q, k, v)), mask)
-        expected = attention_with_weights(q, k, v, mask)[0]
+        expected = plain_attention(q, k, v, mask)[0]
     assert found.dtype == torch.bfloat16
     assert not found[-1].any()
     torch.testing.assert_close(found.double(), expected.double(), rtol=0.03, atol=0.03)
 
 
-@pytest.mark.parametrize("num_keys", [11, 13, 16, 30])
+@pytest.mark.parametrize("num_keys", [1, 13, 16, 17, 30])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, TOKENS])
-def test_written_out_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
-    """`rows`: no mask, one for all queries, one for each; 13 and 30 keys are filled up to 16 and 32."""
+def test_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
+    """`rows`: no mask, one for all queries, one for each; all but 16 and 17 keys are filled up."""
     q, k, v = (part.requires_grad_() for part in random_heads(seed=5, num_keys=num_keys))
     mask = torch.rand(BATCH, 1, rows, num_keys, generator=torch.Generator().manual_seed(0)) < 0.5 if rows else None
     bias = torch.randn(1, HEADS, TOKENS, num_keys, dtype=q.dtype, requires_grad=True) if biased else None
-    parts = [part for part in (q, k, v, bias) if part is not None]
-    expected = attention_with_weights(q, k, v, mask, bias)[0]
-    found = written_out(q, k, v, mask, bias)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    weight = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).reshape(found.shape)
-    gradients = (torch.autograd.grad((z * weight).sum(), parts) for z in (found, expected))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+    assert_same_with_gradients(in_blocks(q, k, v, mask, bias), plain_attention(q, k, v, mask, bias)[0], q, k, v, bias)
 
 
 @pytest.mark.parametrize(
@@ -239,9 +221,9 @@ def test_on_a_cpu_attention_in_half_precision_is_written_out_between_few_pairs_a
     shape, num_keys, dtype, forwards, backwards
 ):
     q, k = torch.empty(1, dtype=dtype).expand(shape), torch.empty(1, dtype=dtype).expand(*shape[:2], num_keys, shape[3])
-    assert faster_written_out(q, k) is forwards
-    assert faster_written_out(q.clone().requires_grad_(), k) is backwards
-    assert not faster_written_out(torch.empty(shape, dtype=dtype, device="meta"), k)  # not on a CPU
+    assert faster_in_blocks(q, k) is forwards
+    assert faster_in_blocks(q.clone().requires_grad_(), k) is backwards
+    assert not faster_in_blocks(torch.empty(shape, dtype=dtype, device="meta"), k)  # not on a CPU
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -249,10 +231,10 @@ def test_a_query_without_any_key_gives_zero_and_finite_gradients(dtype):
     q, k, v = (part.to(dtype).requires_grad_() for part in random_heads())
     mask = torch.ones(1, 1, TOKENS, TOKENS, dtype=torch.bool)
     mask[..., 2, :] = False
-    for result in (attention(q, k, v, mask), attention_with_weights(q, k, v, mask)[0]):
-        assert (result[:, :, 2] == 0).all()
-        assert (result[:, :, 3] != 0).all()
-    attention(q, k, v, mask).sum().backward()
+    result = attention(q, k, v, mask)
+    assert (result[:, :, 2] == 0).all()
+    assert (result[:, :, 3] != 0).all()
+    result.sum().backward()
     for part in (q, k, v):
         assert part.grad is not None
         assert part.grad.isfinite().all()
@@ -396,7 +378,7 @@ def test_local_attention_equals_full_attention_under_its_mask(num_tokens, window
     valid = torch.rand(BATCH, num_tokens, generator=torch.Generator().manual_seed(2)) < 0.7
     bias = random_bias(num_tokens)
     mask = padding_mask(valid) & local_mask(num_tokens, window)
-    expected, _ = attention_with_weights(q, k, v, mask, expand_bias(bias, num_tokens, num_tokens))
+    expected, _ = plain_attention(q, k, v, mask, expand_bias(bias, num_tokens, num_tokens))
     torch.testing.assert_close(local(q, k, v, valid, bias, window=window), expected, rtol=1e-12, atol=1e-12)
 
 

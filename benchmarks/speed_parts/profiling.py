@@ -113,16 +113,16 @@ def stepper(settings: dict[str, Any]) -> Any:
     import torch
 
     from speed_parts import shapes
-    from tsattn.nn import attention
+    from tsattn.nn import blocked
     from tsattn.nn.layers import SelfAttention
 
     torch.set_num_threads(settings.get("num_threads", settings["threads"]))
     if not settings.get("fused_projections"):
         SelfAttention.project = separate_projections
     if not settings.get("filled"):
-        attention.REGISTER = 1
+        blocked.REGISTER = 1
     if not settings.get("blocks"):  # the fused kernel in float32
-        attention.BLOCK_PAIRS, attention.MOST_KEYS = 2**60, 0
+        blocked.BLOCK_PAIRS, blocked.MOST_KEYS = 2**60, 0
     shape = shapes.SHAPES[settings["shape"]]()
     network = shapes.network_of(shape).train()
     forward = torch.compile(network) if settings.get("compiled") else network

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsattn.nn.attention import attention_with_weights
+from tsattn.nn.blocked import scores_of
 from tsattn.nn.positional import Angles, rotate
 
 USUAL = 0.2  # spread of copied values, scaled, that says nothing
@@ -71,9 +71,9 @@ class CopyAttention(nn.Module):
             q, k = rotate(q, (cos[num_context:], sin[num_context:])), rotate(k, (cos[:num_context], sin[:num_context]))
         parts = [z, seen.to(z.dtype)] if self.widen is None else [z, seen.to(z.dtype), z.square()]
         parts = parts if self.move is None else [with_next(part) for part in parts]
-        values = torch.cat(parts, dim=-1)[:, None].expand(-1, self.num_heads, -1, -1)
-        sums, _ = attention_with_weights(q, k, values, seen.any(-1)[:, None, None, :])
-        sums = sums.chunk(len(parts), dim=-1)
+        weights = scores_of(q, k, seen.any(-1)[:, None, None, :], None).softmax(-1)
+        sums = weights.view(len(z), -1, num_context) @ torch.cat(parts, dim=-1)  # the values are those of every head
+        sums = sums.unflatten(1, q.shape[1:3]).chunk(len(parts), dim=-1)
         if self.move is not None:
             by = self.by_head(self.move(future)).softmax(-1)
             sums = [moved(part, by) for part in sums]
