@@ -206,8 +206,8 @@ def test_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
     ("shape", "num_keys", "dtype", "forwards", "backwards"),
     [
         ((2, 3, 80, 4), 80, torch.float32, False, True),
-        ((2, 3, 128, 4), 128, torch.float32, False, True),
-        ((2, 3, 128, 4), 129, torch.float32, False, False),  # so many that the fused kernel pays
+        ((2, 3, 128, 4), 512, torch.float32, False, True),
+        ((2, 3, 128, 4), 513, torch.float32, False, False),  # so many that the fused kernel pays
         ((2048, 8, 32, 4), 32, torch.float32, False, True),
         ((2048, 8, 32, 4), 33, torch.float32, False, False),  # more than is kept
         ((2, 3, 80, 4), 80, torch.float64, False, False),

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 MOST_BYTES = 2**26  # of the scores of all heads of a batch, which are kept for the gradient
-MOST_KEYS = 128  # in float32
+MOST_KEYS = 512  # in float32
 FEW_PAIRS = 2**16  # fewer cost less than the calls, in bfloat16 forwards
 BLOCK_PAIRS = 2**20  # scores of so many pairs stay in the cache: 4 MB in float32
 FAR_BELOW = -1e30  # as a score: its weight is 0 beside any other; -inf has no gradient in a row without a key
@@ -27,10 +27,10 @@ REGISTER = 16  # numbers that an instruction of AVX-512 takes at a time
 def faster_in_blocks(q: Float[Tensor, "B A N K"], k: Float[Tensor, "B A M K"]) -> bool:
     """Whether `in_blocks` beats the fused kernel on a CPU.
 
-    Measured on two cores with AVX-512. bfloat16, forwards and backwards: 2 to 8 times as fast; forwards alone, few pairs cost
-    less than the calls, up to eight windows of 36 tokens. float32, forwards and backwards: up to 128 tokens as fast or up to
-    three times, from 256 on half as fast. float32 forwards has the fused kernel alone, so that a forecast is the same bit for
-    bit among however many others.
+    Measured on two cores with AVX-512. bfloat16, forwards and backwards: 1.5 to 8 times as fast; forwards alone, few pairs cost
+    less than the calls, up to eight windows of 36 tokens. float32, forwards and backwards: up to 512 tokens as fast or up to
+    2.5 times. float32 forwards has the fused kernel alone, so that a forecast is the same bit for bit among however many
+    others.
     """
     pairs = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
     if q.device.type != "cpu" or q.dtype not in (torch.bfloat16, torch.float32) or pairs * q.element_size() > MOST_BYTES:
@@ -75,7 +75,8 @@ class Blocks(torch.autograd.Function):
     ) -> Float[Tensor, "B A N W"]:
         z = room(q, v.shape[3], by_column=narrow(v))
         blocks = list(blocks_of(q, k.shape[2] + spare))
-        weights = q.new_empty(len(q) if kept else len(q[blocks[0]]), *q.shape[1:3], k.shape[2] + spare)
+        most = len(q) if kept else max((len(q[block]) for block in blocks), default=0)
+        weights = q.new_empty(most, *q.shape[1:3], k.shape[2] + spare)
         for block in blocks:
             p = (weights[block] if kept else weights[: len(q[block])]).flatten(0, 1)
             k_, v_ = (filled(x[block], spare) for x in (k, v))

@@ -71,8 +71,8 @@ class CopyAttention(nn.Module):
             q, k = rotate(q, (cos[num_context:], sin[num_context:])), rotate(k, (cos[:num_context], sin[:num_context]))
         parts = [z, seen.to(z.dtype)] if self.widen is None else [z, seen.to(z.dtype), z.square()]
         parts = parts if self.move is None else [with_next(part) for part in parts]
-        weights = scores_of(q, k, seen.any(-1)[:, None, None, :], None).softmax(-1)
-        sums = weights.view(len(z), -1, num_context) @ torch.cat(parts, dim=-1)  # the values are those of every head
+        weights = scores_of(q, k, seen.any(-1)[:, None, None, :], None).softmax(-1).view(*q.shape[:3], num_context)
+        sums = weights.flatten(1, 2) @ torch.cat(parts, dim=-1)  # the values are those of every head
         sums = sums.unflatten(1, q.shape[1:3]).chunk(len(parts), dim=-1)
         if self.move is not None:
             by = self.by_head(self.move(future)).softmax(-1)
