@@ -208,13 +208,13 @@ def test_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
         ((2, 3, 80, 4), 80, torch.float32, False, True),
         ((2, 3, 128, 4), 512, torch.float32, False, True),
         ((2, 3, 128, 4), 513, torch.float32, False, False),  # so many that the fused kernel pays
-        ((2048, 8, 32, 4), 32, torch.float32, False, True),
-        ((2048, 8, 32, 4), 33, torch.float32, False, False),  # more than is kept
+        ((4096, 8, 32, 4), 32, torch.float32, False, True),
+        ((4096, 8, 32, 4), 33, torch.float32, False, False),  # more than is kept
         ((2, 3, 80, 4), 80, torch.float64, False, False),
         ((2, 3, 300, 4), 300, torch.bfloat16, True, True),
         ((2, 3, 80, 4), 80, torch.bfloat16, False, True),  # so few that the calls cost more
-        ((4096, 8, 32, 4), 32, torch.bfloat16, True, True),
-        ((4096, 8, 32, 4), 33, torch.bfloat16, False, False),  # more pairs than are held
+        ((8192, 8, 32, 4), 32, torch.bfloat16, True, True),
+        ((8192, 8, 32, 4), 33, torch.bfloat16, False, False),  # more pairs than are held
     ],
 )
 def test_on_a_cpu_attention_in_half_precision_is_written_out_between_few_pairs_and_many(

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-MOST_BYTES = 2**26  # of the scores of all heads of a batch, which are kept for the gradient
+MOST_BYTES = 2**27  # of the scores of all heads of a batch, which are kept for the gradient
 MOST_KEYS = 512  # in float32
 FEW_PAIRS = 2**16  # fewer cost less than the calls, in bfloat16 forwards
 BLOCK_PAIRS = 2**20  # scores of so many pairs stay in the cache: 4 MB in float32
