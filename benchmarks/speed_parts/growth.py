@@ -133,18 +133,21 @@ def draw(curves: dict[str, dict[int, list[float]]], path: Path) -> None:
 
 
 def steps(settings: dict[str, Any], turn: Turn) -> None:
-    """Seconds of a step at each size, some turns; ends with the first size at which that takes too long."""
+    """Seconds of a step at each size, some turns, memory kept as in training; ends with the first size that takes too long."""
+    from tsattn.training.allocator import kept_memory
+
     found: dict[str, list[float]] = {}
-    for size, how in settings["sizes"].items():
-        step = stepper(how)
-        step()
-        found[size] = []
-        for _ in range(settings["turns"]):
-            began = time.perf_counter()
+    with kept_memory():
+        for size, how in settings["sizes"].items():
+            step = stepper(how)
             step()
-            found[size].append(time.perf_counter() - began)
-        if min(found[size]) > ENOUGH_SECONDS:
-            break
+            found[size] = []
+            for _ in range(settings["turns"]):
+                began = time.perf_counter()
+                step()
+                found[size].append(time.perf_counter() - began)
+            if min(found[size]) > ENOUGH_SECONDS:
+                break
     turn.say(seconds=found)
 
 
