@@ -179,6 +179,14 @@ def assert_same_with_gradients(found, expected, *parts):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("learns", [False, True])
+def test_no_windows_give_no_sums(learns):
+    q = torch.empty(0, HEADS, TOKENS, WIDTH, requires_grad=learns)
+    z = in_blocks(q, q, q, None, None)
+    assert z.shape == q.shape
+    assert z.requires_grad is learns
+
+
 def test_few_pairs_in_half_precision_have_the_numbers_of_the_loops_and_zeros_where_no_key_is_seen():
     q, k, v = random_heads(seed=6)
     mask = padding_mask(torch.tensor(VALID)).clone()

@@ -61,6 +61,8 @@ def test_the_table_shows_both_sides_their_ratio_and_the_target():
         f"| {predict.what} {shown}",
         "| `python -m tsattn.train --help` | 0.12 (0.1 to 0.15) s |  |  | at most 1.5 s | yes |",
     ]
+    without = targets.rows("profile", {"32": {"ours": figure(40.0)}})
+    assert targets.table({"profile": {"rows": without}}).splitlines()[2].endswith("| 40 % |  |  |  |  |")
 
 
 def test_growth_is_the_cost_of_one_at_the_largest_size_over_that_at_the_middle():

@@ -128,6 +128,6 @@ def table(answers: dict[str, dict[str, Any]]) -> str:
             beside = f"{row['beside']}: {shown(row.get('peer'), row['unit'])}" if row["beside"] else ""
             ratio = digits(row["value"]) if row["beside"] and row["value"] is not None else ""
             cells = (row["what"], shown(row["ours"], row["unit"]), beside, ratio, f"{' and '.join(wanted)}{unit}")
-            mark = row["reached"] if row["reached"] == "yes" else f"**{row['reached']}**"
+            mark = ("yes" if wanted else "") if row["reached"] == "yes" else f"**{row['reached']}**"
             lines.append(f"| {' | '.join((*cells, mark))} |")
     return "\n".join(lines)
