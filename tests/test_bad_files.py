@@ -345,6 +345,14 @@ OWN_ANSWERS: dict[str, Reads | Refused] = {
     "quarter_digit_first": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "quarter_in_german": read(at("2020-01-01", "2020-04-01", "2020-07-01"), "QS-OCT"),
     "year_named_in_german": read(at("2019", "2020", "2021", values=[5, 6, 7]), "1"),
+    "months_with_a_point": read(at("2023-11-01", "2023-12-01", "2024-01-01", values=[5, 6, 7]), "MS"),
+    "months_with_a_point_under_another_name": refused(
+        "Bericht may hold the times (such as 11.2023): set read.time=Bericht, or"
+    ),
+    "months_with_a_point_beside_numbers": refused("Bericht may hold the times, as months: set read.time=Bericht"),
+    "not_available_in_letters_with_points": read(days(1, None, None, 4), "D", "2 of 4 values are missing"),
+    "shares_in_per_cent": refused("share holds '61,5 %': write plain numbers without %"),
+    "amounts_in_dollars": refused("sales holds '$1,201.50': write plain numbers without a currency"),
     "fiscal_year": read(at("1", "2", "3", values=[7, 6, 5]), "1", "is fiscal_year the time?"),
     "week_with_a_slash": refused("1/2024 may be a week or a month"),
     "year_and_week_in_two_columns": read(

@@ -657,6 +657,7 @@ USER_ERRORS = {
     "values and a file": ("predict", ["values=[1,2]", "input=a.csv"], ["values=", "input="]),
     "a broken table": ("predict", ["input=broken.csv"], ["broken.csv"]),
     "a table without numbers": ("predict", ["input=words.csv"], ["no column of numbers", "read.value="]),
+    "two problems": ("predict", ["input=two.csv", "read.id=s"], ["'s': two.csv, line 2", "; column 'y': two.csv, line 3"]),
     "an empty file": ("predict", ["input=empty.csv"], ["empty.csv"]),
     "a column that is not there": ("predict", ["input=good.csv", "read.value=sold"], ["sold", "y"]),
     "a missing model": ("predict", ["input=good.csv", "load=absent"], ["absent", "manifest.json"]),
@@ -682,6 +683,7 @@ def test_an_error_of_the_user_is_one_line_and_code_2(call, tmp_path, case):
     (tmp_path / "cutoffs.csv").write_text("cutoff,sold\n" + "".join(f"2024-01-{day:02d},{day}\n" for day in range(1, 29)))
     (tmp_path / "words.csv").write_text("a,b\nred,green\nblue,white\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "two.csv").write_text("s,date,y\n,2024-01-01,1\nb,2024-01-02,x\nb,2024-01-03,2\n")
     command, arguments, words = USER_ERRORS[case]
     assert_user_error(call(command, *arguments), *words)
 

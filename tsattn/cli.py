@@ -173,7 +173,7 @@ def _unknown_setting(name: str, known: list[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def register_schemas(name: str, schema: type) -> None:

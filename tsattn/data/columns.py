@@ -133,6 +133,14 @@ def is_time(column: Column) -> bool:
     return times.looks_like_time(column)
 
 
+def are_months(column: Column) -> bool:
+    """Whether all cells that are given are a month and a year with a point between them, 01.2024, which look like numbers."""
+    if not isinstance(column, pa.Array):
+        return False
+    given = column.filter(pc.not_equal(column, ""))
+    return len(given) > 0 and bool(pc.all(pc.match_substring_regex(given, r"^(0?[1-9]|1[0-2])\.(19|20)\d\d$")).as_py())
+
+
 def _is_whole(column: Column) -> bool:
     if isinstance(column, pd.Series):
         values = column.dropna().to_numpy(dtype=np.float64) if is_number(column) else np.zeros(0)
@@ -157,6 +165,7 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
         return [find(columns, name, "read.time") for name in as_list(config.time)]
     free = [name for name in columns if name not in (*as_list(config.id), *as_list(config.value))]
     dated = [name for name in free if is_time(columns[name])]
+    dated = dated or [name for name in free if name.lower() in TIME_WORDS and are_months(columns[name])]
     if dated:
         chosen = _one_time(dated)
         _check_no_other_time(chosen, columns, free)
@@ -409,10 +418,10 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
         common = _named(found, DIALECT_VALUE[1])
         found = common if len(common) == 1 else found
     if not found:
-        raise DataError(
-            f"no column of numbers is left to forecast among {_listed(columns)}: "
-            "set read.value=, or count the rows of an event log with read.count_per=D"
-        )
+        texts = [name for name in free if isinstance(columns[name], pa.Array)]
+        mends = [f"{name} holds {mend}" for name in texts if (mend := numbers.mends(columns[name]))]
+        ways = "; ".join(mends) or "set read.value=, or count the rows of an event log with read.count_per=D"
+        raise DataError(f"no column of numbers is left to forecast among {_listed(columns)}: {ways}")
     if used and across.kind_of(found):
         return found
     if len(found) > 1 and ids:

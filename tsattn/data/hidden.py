@@ -12,7 +12,7 @@ import pyarrow.compute
 
 from tsattn.data.cells import digits, forms
 from tsattn.data.cells.characters import without_accents
-from tsattn.data.columns import Column, Columns, is_number
+from tsattn.data.columns import Column, Columns, are_months, is_number
 
 pc: Any = pyarrow.compute
 SAMPLE = 200
@@ -74,7 +74,7 @@ def _without_mark(column: pa.Array) -> pa.Array:
 
 def _how(name: str, cell: str) -> str:
     """The way on."""
-    if cell.isdigit():
+    if cell.isdigit() or re.fullmatch(r"\d{1,2}\.\d{4}", cell):
         return f"set read.time={name}, or leave the column out"
     form = f"set read.time={name} with read.date_format= in its form (such as %d/%b/%Y %H:%M), or leave the column out"
     return f"{form}; it {hint}" if (hint := forms.hint(cell)) else form
@@ -88,6 +88,8 @@ def _time_in(column: Column) -> str:
     if not isinstance(column, pa.Array):
         return ""
     cells = _cells(column)
+    if are_months(column):
+        return cells[0]
     if is_number(column) and not _most(cells, lambda cell: re.fullmatch(r"[\d.]+\.", cell) is not None, 0.9):
         return ""
     if _most(cells, lambda cell: re.fullmatch(SHORT, cell) is not None, 0.9) or _count_of_units(cells):

@@ -20,6 +20,7 @@ from tsattn.data import across, describe, hidden, several
 from tsattn.data.cells import convert, numbers, times, zones
 from tsattn.data.columns import (
     Columns,
+    are_months,
     as_list,
     check_one_series,
     choose_id,
@@ -248,6 +249,9 @@ def _without_time(loaded: Loaded, values: list[str], config: ReadConfig) -> list
     dated = all(map(across.is_dated, values[-3:]))
     if loaded.tables and not dated and any(re.fullmatch(numbers.PLAIN, name) for name in values):
         return [f"the first row ({listed}) looks like data: put a header with column names above it"]
+    for name in values:
+        if len(values) > 1 and are_months(loaded.columns[name]):
+            return [f"no time column was found, but {name} may hold the times, as months: set read.time={name}"]
     if len(values) > 1 and not loaded.nameless:
         hint = "; the header holds times: turn the table round, a row for each time" if dated else ""
         return [f"no time column was found among {listed}: set read.time= or read.value={hint}"]

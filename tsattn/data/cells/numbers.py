@@ -21,6 +21,7 @@ MISSING = ("", "na", "n/a", "#n/a", "#na", "nan", "null", "none", "nil", "-", "-
     "<null>",
     r"\n",  # \N, as MySQL and PostgreSQL write it
     *("..", "...", "…", ":", "*", "**", "***", "****"),  # offices of statistics
+    *("n.a.", "n. a.", "k.a.", "k. a."),  # not available, keine Angabe
 )
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NARROW = "\u00a0\u202f\u2009"  # blanks that some write between thousands
@@ -103,6 +104,14 @@ def share_of_numbers(column: pa.Array) -> float:
             given, loose = there.true_count, pc.and_(pc.match_substring_regex(cells, LOOSE), there).true_count
         found, total = found + loose, total + given
     return found / total if total else 0.0
+
+
+def mends(column: pa.Array) -> str:
+    """A cell of a text column most of which are numbers with more to them, and how to mend it, as '64 %'; else ""."""
+    cells = [cell for cell in plain(column.slice(0, 200)).to_pylist() if cell and cell.lower() not in MISSING]
+    found = {cell: hint for cell in cells if re.search(r"\d", cell) and (hint := _hint(cell))}
+    first = next(iter(found), "")
+    return f"{first!r}: {found[first]}" if 2 * sum(cell in found for cell in cells) > len(cells) else ""
 
 
 # ---- which marks -------------------------------------------------------------------------------------------------------
