@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -194,6 +194,8 @@ def value_of(argument: str) -> object:
 
 @pytest.mark.parametrize("setting", ["input", "output", "load", "plot", "dataset.path", "read.sep", "read.id", "read.tz"])
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+@example(text="\\${").via("backslashes before an interpolation")
+@example(text="\\\\'${")
 def test_quoting_brings_any_text_through_the_grammar_of_hydra(setting, text):
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     if text == "null" or quoted or (setting in cli.PATHS and text.startswith("~")) or text.startswith("["):

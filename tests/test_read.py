@@ -235,6 +235,13 @@ def test_row_numbers_and_parts_of_the_date_are_no_series(tmp_path):
     for name in ("order_id", "orderID", "order id"):
         numbered = rows_of(tmp_path, f"date,{name},amount\n2024-01-01,4000,5\n2024-01-02,4002,6\n2024-01-03,4001,7\n")
         assert (numbered.df["y"].tolist(), numbered.names.value) == ([5.0, 6.0, 7.0], "amount")
+    alone = "date,image_id\n2024-01-01,4000\n2024-01-02,4900\n2024-01-03,4001\n"
+    with pytest.raises(
+        DataError, match=r"image_id, which names each row: count the rows with read.count_per=D .* read.value=image_id"
+    ):
+        rows_of(tmp_path, alone)
+    assert rows_of(tmp_path, alone, value="image_id").df["y"].tolist() == [4000.0, 4900.0, 4001.0]
+    assert rows_of(tmp_path, alone.replace("4001", "4000")).df["y"].tolist() == [4000.0, 4900.0, 4000.0]  # it names no row
     paid = rows_of(tmp_path, "date,paid,amount\n2024-01-01,4000,5\n2024-01-02,4001,6\n")
     assert paid.df["unique_id"].unique().tolist() == ["paid", "amount"]
 

@@ -357,11 +357,11 @@ def quote(argument: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """`text` as a string of Hydra's grammar: backslashes before a quote are doubled, quotes escaped, interpolation kept out."""
+    """`text` as a string of Hydra's grammar: quotes and interpolations escaped, backslashes before them doubled."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
-    return "'" + escaped.replace("${", "\\${") + "'"
+    return "'" + re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + "\\${", escaped) + "'"
 
 
 def table_of(config: Any) -> Any:

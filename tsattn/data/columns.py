@@ -42,6 +42,7 @@ ID_WORDS = frozenset(
 )
 STRONG_ID = ("id", "series_id", "series", "ts_id")
 ROW_NUMBERS = ("no", "no.", "nr", "#", "index", "row", "row_id", "rowid", "unnamed: 0", "rownames", "id", "instant", "record")
+IDENTIFIER = r"(_|[a-z])(ID|Id)$|[_ ]id$"  # the end of a name such as order_id
 UNNAMED = "Unnamed: 0"  # what a first column without a name is called
 CALENDAR_WORDS = frozenset(  # of columns that repeat the time, beside `forms.PART_NAMES`
     ("doy", "dow", "weekday", "dayofweek", "day_of_week", "dayofyear", "day_of_year", "day_of_month")
@@ -432,7 +433,12 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
 
 def _without_row_numbers(columns: Columns, names: list[str], findings: list[Finding]) -> list[str]:
     """Leave out a column that only numbers the rows, such as order_id, and one of whole numbers without a name: an index."""
-    numbering = [name for name in names if name.lower() in ROW_NUMBERS or re.search(r"(_|[a-z])(ID|Id)$|[_ ]id$", name)]
+    if len(names) == 1 and re.search(IDENTIFIER, names[0]) and _is_whole(columns[names[0]]) and _differ(columns[names[0]]):
+        raise DataError(
+            f"the only numbers are those of {names[0]}, which names each row: count the rows with read.count_per=D (a day; W-MON: a "
+            f"week, MS: a month), or set read.value={names[0]} if these are to be forecast"
+        )
+    numbering = [name for name in names if name.lower() in ROW_NUMBERS or re.search(IDENTIFIER, name)]
     maybe = [name for name in numbering if _is_whole(columns[name])] if len(names) > 1 else []
     left_out = [name for name in maybe if name == UNNAMED or _are_row_numbers(columns[name])]
     for name in left_out:
@@ -441,10 +447,15 @@ def _without_row_numbers(columns: Columns, names: list[str], findings: list[Find
     return [name for name in names if name not in left_out]
 
 
+def _differ(column: Column) -> bool:
+    """Whether no cell is there twice."""
+    return len(column) > 1 and len(column.unique()) == len(column)
+
+
 def _are_row_numbers(column: Column) -> bool:
     """Whether whole numbers are all different and leave out fewer than one in two, in whatever order."""
     values = np.asarray(column if isinstance(column, pd.Series) else pc.cast(column, pa.int64()), dtype=np.int64)
-    return len(np.unique(values)) == len(values) and int(values.max()) - int(values.min()) < 2 * len(values)
+    return _differ(column) and int(values.max()) - int(values.min()) < 2 * len(values)
 
 
 def _without_calendar(names: list[str], used: list[str], findings: list[Finding]) -> list[str]:
