@@ -435,8 +435,8 @@ def _without_row_numbers(columns: Columns, names: list[str], findings: list[Find
     """Leave out a column that only numbers the rows, such as order_id, and one of whole numbers without a name: an index."""
     if len(names) == 1 and re.search(IDENTIFIER, names[0]) and _is_whole(columns[names[0]]) and _differ(columns[names[0]]):
         raise DataError(
-            f"the only numbers are those of {names[0]}, which names each row: count the rows with read.count_per=D (a day; W-MON: a "
-            f"week, MS: a month), or set read.value={names[0]} if these are to be forecast"
+            f"the only numbers are those of {names[0]}, which names each row: count the rows with read.count_per=D (or "
+            f"W-MON, MS), or set read.value={names[0]} if these are to be forecast"
         )
     numbering = [name for name in names if name.lower() in ROW_NUMBERS or re.search(IDENTIFIER, name)]
     maybe = [name for name in numbering if _is_whole(columns[name])] if len(names) > 1 else []
