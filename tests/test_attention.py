@@ -179,6 +179,19 @@ def assert_same_with_gradients(found, expected, *parts):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize(("learns", "windows"), [(False, 2), (True, 5)])
+def test_weights_are_kept_for_gradients_alone(learns, windows, monkeypatch):
+    monkeypatch.setattr(blocked, "BLOCK_PAIRS", 2 * HEADS * REGISTER * REGISTER)
+    sizes, convert = set(), blocked.scores_to_weights
+    monkeypatch.setattr(
+        blocked, "scores_to_weights", lambda x, out: sizes.add(out.untyped_storage().nbytes()) or convert(x, out)
+    )
+    q = torch.randn(5, HEADS, REGISTER, WIDTH, requires_grad=True)
+    with torch.set_grad_enabled(learns):
+        in_blocks(q, q, q, None, None)
+    assert sizes == {windows * HEADS * REGISTER * REGISTER * q.element_size()}
+
+
 @pytest.mark.parametrize("learns", [False, True])
 def test_no_windows_give_no_sums(learns):
     q = torch.empty(0, HEADS, TOKENS, WIDTH, requires_grad=learns)
