@@ -14,6 +14,7 @@ from tsattn.nn import blocked
 from tsattn.nn.attention import (
     additive,
     attention,
+    attention_with_weights,
     causal,
     causal_mask,
     full,
@@ -70,13 +71,6 @@ def attend(kind, q, k, v, valid=None, bias=None, window=WINDOW):
     return {"full": full, "causal": causal, "prob_sparse": prob_sparse}[kind](q, k, v, valid, bias)
 
 
-def plain_attention(q, k, v, mask=None, bias=None):
-    """The same in whole arrays: the sums, and the weights, which are 0 for a query without any key."""
-    scores = q @ k.mT / math.sqrt(q.shape[-1]) + (0 if bias is None else bias)
-    weights = torch.softmax(scores if mask is None else scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num()
-    return weights @ v, weights
-
-
 def loop_attention(q, k, v, allowed, score=None):
     """exp of the scores, their sum, the weighted sum of the values: one number at a time."""
 
@@ -108,6 +102,27 @@ def test_attention_equals_loops_over_queries_and_keys(case):
     torch.testing.assert_close(attention(q, k, v, mask), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_written_out_path_gives_the_same_sums_and_the_weights_of_the_loops(case):
+    mask, allowed = CASES[case]
+    q, k, v = random_heads(seed=1)
+    expected, expected_weights = loop_attention(q, k, v, allowed)
+    result, weights = attention_with_weights(q, k, v, mask)
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(weights, expected_weights, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_of_the_weights_sum_to_one_or_to_zero_where_no_key_is_allowed(case):
+    mask, allowed = CASES[case]
+    _, weights = attention_with_weights(*random_heads(seed=2), mask)
+    for b in range(BATCH):
+        for i in range(TOKENS):
+            expected = float(any(allowed(b, i, j) for j in range(TOKENS)))
+            for a in range(HEADS):
+                assert float(weights[b, a, i].sum()) == pytest.approx(expected)
+
+
 def test_queries_may_see_another_number_of_keys_than_there_are_queries():
     q, k, v = random_heads(num_keys=9)
     expected, _ = loop_attention(q, k, v, lambda b, i, j: True)
@@ -115,12 +130,12 @@ def test_queries_may_see_another_number_of_keys_than_there_are_queries():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bias_is_added_to_the_scores(case):
+def test_both_paths_add_the_same_bias_to_the_scores(case):
     q, k, v = random_heads()
     mask, bias = CASES[case][0], expand_bias(random_bias(), TOKENS, TOKENS)
-    expected, weights = plain_attention(q, k, v, mask, bias)
+    expected, weights = attention_with_weights(q, k, v, mask, bias)
     torch.testing.assert_close(attention(q, k, v, mask, bias), expected, rtol=1e-12, atol=1e-12)
-    assert not torch.allclose(weights, plain_attention(q, k, v, mask)[1])
+    assert not torch.allclose(weights, attention_with_weights(q, k, v, mask)[1])
 
 
 @pytest.mark.parametrize("num_keys", [1, TOKENS])
@@ -167,7 +182,7 @@ def test_blocks_of_windows_have_the_numbers_and_gradients_of_all_at_once(size, r
     monkeypatch.setattr(blocked, "scores_of", lambda q, *rest: calls.append(len(q)) or scores(q, *rest))
     found = in_blocks(q, k, v, mask, bias)
     assert calls == {1: [1] * 5, 2: [2, 2, 1], 5: [5], 9: [5]}[size]
-    assert_same_with_gradients(found, plain_attention(q, k, v, mask, bias)[0], q, k, v, bias)
+    assert_same_with_gradients(found, attention_with_weights(q, k, v, mask, bias)[0], q, k, v, bias)
 
 
 def assert_same_with_gradients(found, expected, *parts):
@@ -206,7 +221,7 @@ def test_few_pairs_in_half_precision_have_the_numbers_of_the_loops_and_zeros_whe
     mask[-1] = False
     with torch.no_grad():
         found = attention(*(part.bfloat16() for part in (q, k, v)), mask)
-        expected = plain_attention(q, k, v, mask)[0]
+        expected = attention_with_weights(q, k, v, mask)[0]
     assert found.dtype == torch.bfloat16
     assert not found[-1].any()
     torch.testing.assert_close(found.double(), expected.double(), rtol=0.03, atol=0.03)
@@ -220,7 +235,7 @@ def test_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
     q, k, v = (part.requires_grad_() for part in random_heads(seed=5, num_keys=num_keys))
     mask = torch.rand(BATCH, 1, rows, num_keys, generator=torch.Generator().manual_seed(0)) < 0.5 if rows else None
     bias = torch.randn(1, HEADS, TOKENS, num_keys, dtype=q.dtype, requires_grad=True) if biased else None
-    assert_same_with_gradients(in_blocks(q, k, v, mask, bias), plain_attention(q, k, v, mask, bias)[0], q, k, v, bias)
+    assert_same_with_gradients(in_blocks(q, k, v, mask, bias), attention_with_weights(q, k, v, mask, bias)[0], q, k, v, bias)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +414,7 @@ def test_local_attention_equals_full_attention_under_its_mask(num_tokens, window
     valid = torch.rand(BATCH, num_tokens, generator=torch.Generator().manual_seed(2)) < 0.7
     bias = random_bias(num_tokens)
     mask = padding_mask(valid) & local_mask(num_tokens, window)
-    expected, _ = plain_attention(q, k, v, mask, expand_bias(bias, num_tokens, num_tokens))
+    expected, _ = attention_with_weights(q, k, v, mask, expand_bias(bias, num_tokens, num_tokens))
     torch.testing.assert_close(local(q, k, v, valid, bias, window=window), expected, rtol=1e-12, atol=1e-12)
 
 

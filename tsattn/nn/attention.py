@@ -8,6 +8,8 @@ be seen.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
@@ -37,6 +39,19 @@ def attention(
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     bias = bias.to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias if mask is None else bias.masked_fill(~mask, -torch.inf))
+
+
+def attention_with_weights(
+    q: Float[Tensor, "B A N K"],
+    k: Float[Tensor, "B A M K"],
+    v: Float[Tensor, "B A M W"],
+    mask: Bool[Tensor, "#B #A #N M"] | None = None,
+    bias: Float[Tensor, "#B #A #N M"] | None = None,
+) -> tuple[Float[Tensor, "B A N W"], Float[Tensor, "B A N M"]]:
+    """The same written out: the weighted sums and the weights, rows of which sum to 1 (to 0 for a query without any key)."""
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
+    weights = masked_softmax(scores if bias is None else scores + bias, mask)
+    return weights @ v, weights
 
 
 def masked_softmax(
