@@ -142,7 +142,7 @@ def test_both_paths_add_the_same_bias_to_the_scores(case):
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.03), (torch.float32, 2e-6)])
-def test_in_training_it_is_written_out_and_gives_the_numbers_and_gradients_of_the_fused_kernel_in_float64(
+def test_in_training_it_goes_in_blocks_and_gives_the_numbers_and_gradients_of_the_fused_kernel_in_float64(
     dtype, tolerance, padded, biased, num_keys, monkeypatch
 ):
     heads = random_heads(seed=4, num_keys=num_keys)
@@ -253,9 +253,7 @@ def test_keys_are_filled_up_without_a_trace(rows, biased, num_keys):
         ((8192, 8, 32, 4), 33, torch.bfloat16, False, False),  # more pairs than are held
     ],
 )
-def test_on_a_cpu_attention_in_half_precision_is_written_out_between_few_pairs_and_many(
-    shape, num_keys, dtype, forwards, backwards
-):
+def test_on_a_cpu_attention_goes_in_blocks_where_these_are_faster(shape, num_keys, dtype, forwards, backwards):
     q, k = torch.empty(1, dtype=dtype).expand(shape), torch.empty(1, dtype=dtype).expand(*shape[:2], num_keys, shape[3])
     assert faster_in_blocks(q, k) is forwards
     assert faster_in_blocks(q.clone().requires_grad_(), k) is backwards
