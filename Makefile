@@ -43,4 +43,4 @@ $(OLD)/installed: .venv/tested
 	touch $@
 
 clean:
-	rm -rf .venv $(OLD) build *.egg-info runs multirun forecast.csv forecast.png
+	rm -rf .venv $(OLD) build *.egg-info runs/first forecast.csv forecast.png

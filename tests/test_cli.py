@@ -394,9 +394,23 @@ def test_a_run_without_one_of_its_files_is_not_done(done):
 @pytest.mark.slow
 def test_a_run_on_a_table_that_has_changed_since_is_not_done(done, waves_csv):
     _, is_done = done
-    later = waves_csv.stat().st_mtime + 3600
-    os.utime(waves_csv, (later, later))
-    assert not is_done()
+    assert is_done()
+    state = waves_csv.stat()
+    for seconds in (-3600, 3600):  # an older file put in its place has changed, too
+        os.utime(waves_csv, (state.st_atime, state.st_mtime + seconds))
+        assert not is_done()
+
+
+def test_files_of_a_glob_are_told_apart_by_size_and_time(tmp_path):
+    states_of = import_module("tsattn.train").states_of
+    for place in ("a.csv", "in/b.csv", "in/deep/c.csv"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(place)
+    found = states_of(str(tmp_path / "**" / "*.csv"))
+    assert {path: size for path, (size, _) in found.items()} == {
+        str(tmp_path / place): len(place) for place in ("a.csv", "in/b.csv", "in/deep/c.csv")
+    }
+    assert states_of(str(tmp_path / "a.csv")) == {str(tmp_path / "a.csv"): [5, (tmp_path / "a.csv").stat().st_mtime_ns]}
 
 
 def test_a_multirun_writes_each_job_to_a_place_of_its_own(call, composed, tmp_path):
@@ -408,6 +422,14 @@ def test_a_multirun_writes_each_job_to_a_place_of_its_own(call, composed, tmp_pa
     assert files_below(tmp_path) == {"out/f-0.csv", "out/f-1.csv", "p-0.svg", "p-1.svg"}
     assert [len(pd.read_csv(tmp_path / "out" / f"f-{job}.csv")) for job in (0, 1)] == [1, 2]
     assert composed("train", "output=my run").output == "my run"
+
+
+@pytest.mark.parametrize(
+    ("name", "numbered"),
+    [("b.csv", "b-2.csv"), ("b.csv.gz", "b-2.csv.gz"), ("v1.2.csv", "v1.2-2.csv"), ("b", "b-2"), ("b.gz", "b-2.gz")],
+)
+def test_the_number_of_a_job_stands_before_the_kind_of_file(name, numbered):
+    assert cli._with_number(Path("out") / name, 2) == Path("out") / numbered
 
 
 def test_the_model_may_be_left_to_tsattn(composed):
@@ -632,6 +654,19 @@ def test_a_backtest_prints_the_scores_of_every_rung_and_writes_every_window(call
     assert sorted(table["cutoff"].unique()) == ["2024-04-19", "2024-04-24"]
     assert all(rung in ended.out for rung in rungs)
     assert "4 of 4 windows scored" in ended.out
+
+
+def test_training_shows_the_forecast_where_the_one_that_answers_needs_no_covariates(call, two_waves, tmp_path):
+    """On these windows a naive forecast is better than a network of a few steps."""
+    noise = np.random.default_rng(0).normal(size=len(two_waves))
+    two_waves.assign(temperature=noise).to_csv(tmp_path / "warm.csv", index=False)
+    given = ["input=warm.csv", "read.value=sold", "covariates.known=temperature", "horizon=5", "output=r", "trainer.logger=none"]
+    ended = call("train", *given, "trainer.max_steps=1", "trainer.validate_every=1", "trainer.learning_rate=1e-9")
+    assert ended.code == 0, ended.err
+    answer = json.loads((tmp_path / "r" / "config.json").read_text())["verdict"]["answer"]
+    assert answer != "network"
+    assert f" {answer}\n" in ended.out
+    assert "A forecast needs" not in ended.out
 
 
 def test_a_backtest_takes_covariates(call, two_waves, tmp_path):

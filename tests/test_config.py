@@ -51,12 +51,13 @@ WRONG = [
     (TrainerConfig, {"learning_rate": float("nan")}, "trainer.learning_rate=nan must be positive"),
     (FitConfig, {"horizon": 0}, "horizon=0 must be a whole number of steps, 1 or more"),
     (FitConfig, {"horizon": True}, "horizon=True must be a whole number"),
-    (FitConfig, {"context_length": 0}, "context_length=0 must be at least 1"),
-    (FitConfig, {"season_length": -7}, "season_length=-7 must be at least 1"),
+    (FitConfig, {"context_length": 0}, "context_length=0 must be a whole number of steps, 1 or more"),
+    (FitConfig, {"season_length": -7}, "season_length=-7 must be a whole number of steps, 1 or more"),
     (FitConfig, {"quantiles": []}, "must be numbers between 0 and 1"),
     (FitConfig, {"quantiles": [0.5, 1.0]}, r"quantiles=\[0.5, 1.0\] must be numbers between 0 and 1"),
     (FitConfig, {"quantiles": [10.0, 90.0]}, r"for example \[0.1,0.5,0.9\]"),
-    (FitConfig, {"seed": -1}, "seed=-1 must be at least 0"),
+    (FitConfig, {"quantiles": [1e-7, 0.5]}, r"quantiles=\[1e-07, 0.5\] must be numbers between 0 and 1"),
+    (FitConfig, {"seed": -1}, "seed=-1 must be a whole number, 0 or more"),
 ]
 
 

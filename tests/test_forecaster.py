@@ -114,7 +114,7 @@ def test_a_loaded_forecaster_asks_for_data(trained_folder):
     [
         ({"horizon": 0}, "horizon=0 must be a whole number"),
         ({"model": "gru"}, "model='gru' is not known: choose one of auto, encoder, patch"),
-        ({"context_length": 0}, "context_length=0 must be at least 1"),
+        ({"context_length": 0}, "context_length=0 must be a whole number of steps"),
         ({"quantiles": [0.5, 2.0]}, "must be numbers between 0 and 1"),
         ({"seed": -1}, "seed=-1"),
     ],

@@ -12,6 +12,7 @@ from tsattn.config import CovariatesConfig, ReadConfig
 from tsattn.data import calendar, describe
 from tsattn.data.findings import DataError
 from tsattn.data.frame import Frame, to_frame, to_rows
+from tsattn.evaluation import up_to
 
 
 def frame_of(data, freq: str | None = None, **settings) -> Frame:
@@ -541,3 +542,13 @@ def test_the_share_of_single_steps_is_counted_in_parts_as_at_once(monkeypatch):
         found = to_frame(to_rows(df)).findings
         shares.append(next(finding.details["share"] for finding in found if finding.topic == "frequency"))
     assert shares == [round(6 / 7, 4)] * 4
+
+
+@pytest.mark.parametrize(("rule", "filled"), [("mask", np.nan), ("zero", 0.0), ("ffill", 8.0)])
+def test_rows_that_are_absent_just_before_a_cut_off_are_what_the_whole_table_has_there(rule, filled):
+    table = long(days(12)).drop(index=[8, 9])
+    known = frame_of(table[table["ds"] < "2024-01-09"], missing=rule)
+    reached = up_to(known, pd.Series({"a": pd.Timestamp("2024-01-10")}), rule)
+    np.testing.assert_array_equal(reached.df["y"], [1, 2, 3, 4, 5, 6, 7, 8, filled, filled])
+    whole = frame_of(table, missing=rule)
+    np.testing.assert_array_equal(reached.df["y"], whole.df["y"][:10])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tsattn.data.frame import to_frame
-from tsattn.data.panel import make_panel, right_aligned, section, take_rows
+from tsattn.data.panel import make_panel, right_aligned, section, select
 from tsattn.data.read import Names, Rows
 from tsattn.data.windows import features_at_end
 
@@ -58,9 +58,9 @@ def test_right_aligned_equals_a_loop(ragged_panel, length):
     [([0, 0, 0, 0], [9, 0, 1, 14]), ([2, 0, 0, 5], [7, 0, 1, 6]), ([0, 0, 1, 9], [0, 0, 1, 3])],
     ids=["all", "some", "hardly any"],
 )
-def test_take_rows_equals_a_loop_and_keeps_stamps_and_empty_series(ragged_panel, first, last):
+def test_rows_of_series_equal_a_loop_with_stamps_and_empty_series_kept(ragged_panel, first, last):
     before = ragged_panel.values.copy()
-    taken = take_rows(ragged_panel, np.array(first), np.array(last))
+    taken = select(ragged_panel, np.arange(4), np.array(first), np.array(last))
     for s in range(4):
         rows = [ragged_panel.values[ragged_panel.indptr[s] + r] for r in range(first[s], last[s])]
         expected = np.array(rows, np.float32).reshape(-1, 2)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsattn import sizing
-from tsattn.config import EncoderConfig, PatchConfig
+from tsattn.config import EncoderConfig, EncoderDecoderConfig, PatchConfig
 
 
 @pytest.mark.parametrize(("season", "horizon"), [(1, 7), (7, 7), (12, 12), (24, 24), (52, 52)])
@@ -164,3 +164,18 @@ def test_a_large_panel_holds_out_a_bounded_number_of_windows():
     parts = sizing.split_parts(np.full(10_000, 2000), 5)
     assert parts.num_verdict.tolist() == [3] * 10_000
     assert sizing.split_parts(np.full(1_000, 2000), 5).num_verdict.sum() == sizing.MAX_HELD_OUT_WINDOWS
+
+
+@pytest.mark.parametrize(
+    ("config", "context", "told"),
+    [
+        (EncoderConfig, 30, False),
+        (EncoderConfig, 24, True),
+        (EncoderDecoderConfig, 30, True),
+        (EncoderDecoderConfig, 33, False),
+    ],
+)
+def test_local_attention_over_all_tokens_is_told_of(config, context, told):
+    """Blocks of 32 tokens: an encoder alone holds those of 7 future steps too."""
+    model = config(attention="local", attention_window=32, patch_length=1)
+    assert bool(sizing.idle_attention(model, context, 7)) == told

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from tsattn import EncoderConfig, Forecaster
-from tsattn.config import CovariatesConfig
+from tsattn.config import CovariatesConfig, FitConfig
 from tsattn.data.findings import DataError
 
 HORIZON = 4
@@ -123,7 +123,9 @@ def test_renamed_columns_and_unknown_categories_are_named(learned, shops):
 
 
 def test_a_naive_answer_needs_nothing_ahead(shops, config):
-    forecaster = Forecaster(config=replace(config, covariates=CovariatesConfig(**ROLES))).fit_naive(shops)
+    forecaster = Forecaster(config=replace(config, covariates=CovariatesConfig(**ROLES))).fit_naive(
+        shops, read={"id": "shop", "value": "sold"}
+    )
     assert forecaster.predict()["forecast"].notna().all()
 
 
@@ -257,3 +259,11 @@ def test_series_together_take_no_covariates_and_must_end_together(shops, quick):
         Forecaster(config=config, model="inverted").fit(shops[["shop", "day", "sold"]].iloc[:-2])
     table = Forecaster(config=config, model="inverted").fit(shops[["shop", "day", "sold"]]).backtest(windows=2)
     assert len(table) == 2 * 2 * HORIZON
+
+
+def test_a_naive_forecast_is_not_said_to_know_covariates(shops):
+    fitted = Forecaster(HORIZON, config=FitConfig(covariates=CovariatesConfig(known=["promo"]))).fit_naive(
+        shops, read={"id": "shop", "value": "sold"}
+    )
+    assert "covariates" not in {finding.topic for finding in fitted.findings_}
+    assert len(fitted.predict()) == 2 * HORIZON

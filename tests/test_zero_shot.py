@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from tsattn import Forecaster, zero_shot
+from tsattn import CovariatesConfig, FitConfig, Forecaster, zero_shot
 from tsattn.data.panel import Panel
 from tsattn.fitted import predict
 from tsattn.manifest import ModelFolderError, sha256
@@ -335,6 +335,28 @@ def test_five_numbers_are_continued_by_the_pretrained_network():
 @pytest.mark.parametrize("values", [[4.0], [4.0, 5.0]])
 def test_one_or_two_numbers_are_continued_by_the_last_value(values):
     assert Forecaster.pretrained().predict(values, horizon=2)["model"].tolist() == ["last_value"] * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"config": FitConfig(covariates=CovariatesConfig(known=["x"]))}, "reads no covariates"),
+        ({"config": FitConfig(covariates=CovariatesConfig(holidays=["DE"]))}, "reads no covariates"),
+        ({"context_length": 5}, "leave context_length out"),
+    ],
+)
+def test_what_it_cannot_read_is_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        Forecaster(2, model="pretrained", **settings).fit(pd.DataFrame({"x": range(30), "y": range(30)}))
+
+
+def test_a_back_test_of_its_folder_trains_nothing(tmp_path):
+    table = pd.DataFrame({"ds": range(1, 151), "y": waves(150).round(2)})
+    fitted = Forecaster(6, model="pretrained").fit(table)
+    expected = fitted.backtest(windows=2)
+    fitted.save(tmp_path / "m")
+    pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "m").backtest(table, windows=2), expected)
+    assert {"pretrained", "network"} & set(expected.columns) == {"pretrained"}
 
 
 def test_the_verdict_compares_it_with_the_naive_forecasts():

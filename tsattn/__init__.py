@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tsattn.pretrain_config import PretrainConfig
     from tsattn.store import ModelFolderError
     from tsattn.synthetic.prior import simulate
+    from tsattn.training.callbacks import TrainingError
     from tsattn.verdict import Verdict
 
 _WHERE = {
@@ -48,6 +49,7 @@ _WHERE = {
     "DataError": "tsattn.data.findings",
     "Finding": "tsattn.data.findings",
     "ModelFolderError": "tsattn.store",
+    "TrainingError": "tsattn.training.callbacks",
     "Verdict": "tsattn.verdict",
     "simulate": "tsattn.synthetic.prior",
 }
@@ -69,6 +71,7 @@ __all__ = [
     "PretrainConfig",
     "ReadConfig",
     "TrainerConfig",
+    "TrainingError",
     "Verdict",
     "simulate",
 ]

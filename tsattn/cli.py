@@ -283,7 +283,8 @@ def numbered(config: Any, name: str, sweep: Callable[[], Path]) -> Any:
 
 
 def _with_number(path: Path, number: int) -> Path:
-    return path.with_stem(f"{path.stem}-{number}")
+    name = path.name.removesuffix("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix)
+    return path.with_name(f"{name}-{number}{path.name[len(name) :]}")
 
 
 def in_multirun() -> bool:

@@ -325,17 +325,18 @@ class FitConfig:
     pretrained: bool = True  # compare with the network that ships, as it is and tuned, where the model is left open
 
     def __post_init__(self) -> None:
-        if self.horizon is not None:
-            check_horizon(self.horizon)
-            self.horizon = int(self.horizon)  # also of numpy
-        for name, least in (("context_length", 1), ("season_length", 1), ("seed", 0)):
-            check_least(name, getattr(self, name), least)
+        for name, least in (("horizon", 1), ("context_length", 1), ("season_length", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None:
+                check_whole(name, value, least)
+                setattr(self, name, int(value))  # also of numpy
         for name in ("horizon", "context_length", "season_length"):
             check_most(name, getattr(self, name), MAX_STEPS)
         check_most("the number of quantiles", len(self.quantiles), MAX_LEVELS - 1)  # the median is always added
-        if not self.quantiles or any(not 0 < q < 1 for q in self.quantiles):
+        rounded = sorted({round(float(q), 6) for q in self.quantiles})
+        if not rounded or any(not 0 < q < 1 for q in rounded):
             raise ValueError(f"quantiles={list(self.quantiles)} must be numbers between 0 and 1, for example [0.1,0.5,0.9]")
-        self.quantiles = sorted({round(float(q), 6) for q in self.quantiles})
+        self.quantiles = rounded
         if self.model.together and (self.covariates.past or self.covariates.known or self.covariates.static):
             raise ValueError(f"model={self.model.name} reads the calendar, but no covariates: use model=encoder")
         if self.model.together and self.trainer.sampling != "window":
@@ -344,8 +345,14 @@ class FitConfig:
 
 def check_horizon(horizon: Any) -> None:
     """Raise a `ValueError` unless `horizon` is a whole number of at least 1."""
-    if isinstance(horizon, bool) or not hasattr(horizon, "__index__") or horizon < 1:
-        raise ValueError(f"horizon={horizon!r} must be a whole number of steps, 1 or more")
+    check_whole("horizon", horizon, 1)
+
+
+def check_whole(field: str, value: Any, least: int) -> None:
+    """Raise a `ValueError` unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        unit = "" if field == "seed" else " of steps"
+        raise ValueError(f"{field}={value!r} must be a whole number{unit}, {least} or more")
 
 
 @dataclass

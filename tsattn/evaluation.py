@@ -18,7 +18,7 @@ from tsattn.config import FitConfig, ReadConfig
 from tsattn.data import calendar
 from tsattn.data.covariates import unfitted
 from tsattn.data.findings import DataError
-from tsattn.data.frame import Frame, to_frame
+from tsattn.data.frame import Frame, filled_onward, to_frame
 from tsattn.data.read import Rows
 from tsattn.fitted import Fitted, Prediction, predict, rungs_that_answer
 from tsattn.ladder import rungs_of
@@ -107,9 +107,8 @@ def backtest(
                 f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
                 f"table it is {full.freq}: choose fewer windows or a shorter horizon"
             )
-        window, table = forecast_window(
-            fitted, up_to(frame, cutoff), full, cutoff, origin, known_after(rows, cutoff, config, regular=full.regular)
-        )
+        future = known_after(rows, cutoff, config, regular=full.regular)
+        window, table = forecast_window(fitted, up_to(frame, cutoff, read.missing), full, cutoff, origin, future)
         scored.append(window)
         parts.append(table)
     if fitted is None:
@@ -152,8 +151,11 @@ def known_after(rows: Rows, cutoff: pd.Series, config: FitConfig, *, regular: bo
     return rows._replace(df=rows.df.loc[wanted, names])
 
 
-def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
-    """The frame with missing rows from the end of each series to its cut-off, where rows are absent just before it."""
+def up_to(frame: Frame, cutoff: pd.Series, missing: str = "mask") -> Frame:
+    """The frame with rows from the end of each series to its cut-off, where rows are absent just before it.
+
+    Their values are what `read.missing` makes of missing ones, as in the whole table, where later rows follow them.
+    """
     last = frame.df.groupby("unique_id", sort=False)["ds"].last()
     step = calendar.parse(frame.freq)
     ends, limits = (calendar.ordinals(pd.Index(part), step) for part in (last, cutoff.loc[last.index]))
@@ -166,6 +168,7 @@ def up_to(frame: Frame, cutoff: pd.Series) -> Frame:
     joined = pd.concat([frame.df, rows.astype({"unique_id": frame.df["unique_id"].dtype})])
     order = {name: place for place, name in enumerate(last.index)}
     joined = joined.sort_values("unique_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    joined["y"] = filled_onward(joined, missing)
     return frame._replace(df=joined, lengths=frame.lengths + absent)
 
 

@@ -97,8 +97,6 @@ class Forecaster:
         Raises DataError when the data cannot be used as they are, TrainingError when training breaks down.
         """
         pretrained = self.model == PRETRAINED
-        if pretrained and (covariates is not None or transformer is not None):
-            raise ValueError("the pretrained model reads no covariates: choose another model=, which is trained with them")
         return self._learn(
             data,
             read,
@@ -128,6 +126,10 @@ class Forecaster:
         reading, config = settings_of(ReadConfig, read, "read"), self._fit_config()
         if covariates is not None:
             config = replace(config, covariates=settings_of(CovariatesConfig, as_lists(covariates), "covariates"))
+        if pretrained and (config.covariates != CovariatesConfig() or transformer is not None):
+            raise ValueError("the pretrained model reads no covariates: choose another model=, which is trained with them")
+        if pretrained and config.context_length is not None:
+            raise ValueError("the pretrained model looks back as far as it can: leave context_length out, or choose another")
         kept, reporting = keep(data, reading, config.covariates), make_reporting(reporting)
         frame, prepared = prepare(
             rows_of(kept, reading, config.covariates),
@@ -222,7 +224,7 @@ class Forecaster:
             windows=windows,
             step=step,
             refit=refit,
-            pretrained=self.model == PRETRAINED,
+            pretrained=self.model == PRETRAINED or self._untrained(),
             transformer=getattr(self, "transformer_", None),
             reporting=make_reporting(reporting),
         )
@@ -297,6 +299,11 @@ class Forecaster:
     def _covariates(self) -> CovariatesConfig:
         """As declared in the last fit, else in `config`."""
         return self.config_.covariates if hasattr(self, "config_") else self._fit_config().covariates
+
+    def _untrained(self) -> bool:
+        """Whether the pretrained network was asked without any training, as a folder tells."""
+        settings = self.fitted_.settings if hasattr(self, "fitted_") else None
+        return settings is not None and bool(settings.pretrained) and settings.model is None and not settings.details
 
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):

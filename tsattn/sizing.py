@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn.config import SPARSITY, EncoderConfig, ModelConfig, check_position
+from tsattn.config import SPARSITY, EncoderConfig, EncoderDecoderConfig, ModelConfig, check_position
 from tsattn.data.findings import Finding
 
 MIN_TRAIN_WINDOWS = 30  # fewer than this and no network is trained
@@ -94,7 +94,8 @@ def idle_attention(model: ModelConfig, context_length: int, horizon: int) -> lis
     """A warning where the window is so short that a cheaper kind of attention does the same as `full`."""
     given = vars(model)
     kind = given.get("attention")
-    num_tokens = sum(model.num_tokens(context_length, horizon)) if isinstance(model, EncoderConfig) else 0
+    past, future = model.num_tokens(context_length, horizon) if isinstance(model, EncoderConfig) else (0, 0)
+    num_tokens = past if isinstance(model, EncoderDecoderConfig) else past + future  # that attend to one another in this way
     if kind == "local" and given["attention_window"] >= num_tokens:
         reason = f"a block of {given['attention_window']} tokens holds all {num_tokens}"
     elif kind == "prob_sparse" and num_tokens and SPARSITY * math.ceil(math.log(max(num_tokens, 2))) >= num_tokens:

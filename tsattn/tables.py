@@ -132,7 +132,7 @@ def _panel_and_schema(
         cutoff=str(frame.df["ds"].max()),
         covariates=covariates,
     )
-    told = tuple(describe(covariates, frame, config.covariates.holidays))
+    told = tuple(describe(covariates, frame, config.covariates.holidays)) if network else ()
     return with_covariates(panel, frame, covariates, ahead), schema, verdict, told
 
 

@@ -2,7 +2,7 @@
 
 Beside the model (see `tsattn.store`) the folder holds
 
-    train.json            the settings of this run, as the command got them; written last
+    train.json            the settings of this run, as the command got them, and size and time of its files; written last
     checkpoints/          where the training stands; gone when it is through. The same command goes on from there, and its
                           result is that of a training which was never stopped
     verdict_windows.csv   where the model fails: a row per held-out window with the series, the last time before the window
@@ -16,7 +16,6 @@ takes the runs that are there already, so that an interrupted sweep goes on.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -34,7 +33,7 @@ from tsattn.cli import Job, claimed, in_multirun, job_overrides, run, same_comma
 from tsattn.config import SHOWN, TrainConfig
 from tsattn.data.findings import printable
 from tsattn.files import remove_leftovers, write_file
-from tsattn.output import show_table, write_table
+from tsattn.output import paths_of, show_table, write_table
 
 try:
     import fcntl
@@ -90,19 +89,21 @@ def train_into(folder: Path, config: TrainConfig, data: Any, reporting: Any) -> 
     """Fit, print what was found, decided and forecast, and save the run folder."""
     from tsattn import comparison, store
     from tsattn.forecaster import Forecaster, fit_config_of
+    from tsattn.verdict import NETWORK
 
-    started, console = time.perf_counter(), reporting.console
+    started, console, files = time.perf_counter(), reporting.console, states_of(data)
     remove_leftovers(folder)
     forecaster = Forecaster(config=fit_config_of(config))
     forecaster.fit(data, read=config.read, reporting=reporting)
     (folder / NOTE).unlink(missing_ok=True)  # it tells of the model before, and is written last
     forecaster.save(folder)
     write_table(forecaster.verdict_windows_, str(folder / comparison.WINDOWS))
-    write_file(folder / NOTE, store.to_json(asdict(config)))
+    write_file(folder / NOTE, store.to_json({**asdict(config), "files": files}))
     shutil.rmtree(reporting.checkpoints, ignore_errors=True)
     with suppress(OSError):  # another training has not come to its end
         (folder / CHECKPOINTS).rmdir()
-    ahead = forecaster.fitted_.schema.columns_of("known")
+    fitted = forecaster.fitted_
+    ahead = fitted.schema.columns_of("known") if fitted.verdict.answer == NETWORK else []
     place = printable(str(folder))
     needs = f"A forecast needs {printable(', '.join(ahead))} ahead: python -m tsattn.predict load={place} input=... future=FILE"
     console.print(f"\n{needs if ahead else show_table(forecaster.predict())}\n")
@@ -158,7 +159,7 @@ def compare(jobs: list[Job]) -> None:
     names = comparison.variants([job.overrides for job in jobs])
     folders = [Path(job.config.output) for job in jobs]
     runs = [
-        comparison.read_run(folder, variant=name, data=job.config.input or job.config.dataset.name)
+        comparison.read_run(folder, variant=name, data=job.config.input or job.config.dataset.path or job.config.dataset.name)
         for folder, name, job in zip(folders, names, jobs, strict=True)
     ]
     groups = comparison.compare(runs)
@@ -167,23 +168,26 @@ def compare(jobs: list[Job]) -> None:
 
 
 def is_done(folder: Path, config: TrainConfig, data: Any) -> bool:
-    """Whether the folder holds the finished model of these settings, trained after the table was last written."""
+    """Whether the folder holds the finished model of these settings and of the files as they are now."""
     from tsattn import comparison, store
 
     note = folder / NOTE
     if not note.exists() or not (folder / comparison.WINDOWS).exists():
         return False
-    found, wanted = (json.loads(text) for text in (note.read_bytes(), store.to_json(asdict(config))))
+    found, wanted = json.loads(note.read_bytes()), json.loads(store.to_json({**asdict(config), "files": states_of(data)}))
     if {**found, "output": None} != {**wanted, "output": None}:
-        return False
-    written = note.stat().st_mtime
-    if any(Path(path).stat().st_mtime > written for path in glob.glob(data) or [data]):
         return False
     try:
         store.load(folder)
     except store.ModelFolderError:
         return False
     return True
+
+
+def states_of(data: str) -> dict[str, list[int]]:
+    """Size and time of the last change, in ns, of each file that a path or glob stands for."""
+    found = {path: os.stat(path) for path in paths_of(data) if os.path.isfile(path)}
+    return {path: [state.st_size, state.st_mtime_ns] for path, state in sorted(found.items())}
 
 
 def run_folder(config: TrainConfig) -> Path:

@@ -90,7 +90,7 @@ def _check_number(lengths: np.ndarray, setting: str) -> None:
         raise DataError(f"{setting} gives {total:,} periods of {len(lengths):,} series: take longer periods")
 
 
-def _long(codes: np.ndarray, first: np.ndarray, last: np.ndarray, bins: Bins, ids: pd.Index) -> tuple[pd.DataFrame, np.ndarray]:
+def _long(first: np.ndarray, last: np.ndarray, bins: Bins, ids: pd.Index) -> tuple[pd.DataFrame, np.ndarray]:
     """(rows of all series without y, number of the row at which each series would have its period 0)."""
     lengths = last - first + 1
     offsets = np.cumsum(lengths) - lengths
@@ -122,7 +122,7 @@ def count_events(df: Any, freq: str) -> tuple[pd.DataFrame, list[Finding]]:
     inside = (bins.number >= first_kept) & (bins.number <= last_kept) & ~late[codes]
     first, ids = first[~late], pd.Index(ids[~late])
     _check_number(np.full(len(first), last_kept) - first, f"{setting}={freq}")
-    frame, origin = _long(codes, first, np.full(len(first), last_kept), bins, ids)
+    frame, origin = _long(first, np.full(len(first), last_kept), bins, ids)
     where = origin[renumber[codes[inside]]] + bins.number[inside]
     frame["y"] = np.bincount(where, minlength=len(frame)).astype(np.float64)
     periods = "1 period" if last_kept == first_kept else f"{last_kept - first_kept + 1} periods"
@@ -165,7 +165,7 @@ def resample(df: Any, freq: str, source: str | None) -> tuple[pd.DataFrame, list
     renumber = np.cumsum(~gone) - 1
     inside = (bins.number >= first[codes]) & (bins.number <= last[codes])
     _check_number((last - first)[~gone], f"{setting}={freq}")
-    frame, origin = _long(codes, first[~gone], last[~gone], bins, pd.Index(ids)[~gone])
+    frame, origin = _long(first[~gone], last[~gone], bins, pd.Index(ids)[~gone])
     where = origin[renumber[codes[inside]]] + bins.number[inside]
     sums = np.bincount(where, weights=df["y"].to_numpy()[inside], minlength=len(frame))
     frame["y"] = np.where(np.bincount(where, minlength=len(frame)) > 0, sums, np.nan)

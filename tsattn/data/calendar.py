@@ -207,11 +207,11 @@ def first_rows_of(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
     """For each row the row number of the first row of its series (rows of a series are together)."""
     if codes is None or num_rows == 0:
         return np.zeros(num_rows, dtype=np.int64)
-    first = first_of_series(codes, num_rows)
+    first = first_of_series(codes)
     return np.repeat(first, np.diff(first, append=num_rows))
 
 
-def first_of_series(codes: np.ndarray | None, num_rows: int) -> np.ndarray:
+def first_of_series(codes: np.ndarray | None) -> np.ndarray:
     """The row number of the first row of each series, of one or more rows in all."""
     return np.zeros(1, np.int64) if codes is None else np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
 
@@ -252,7 +252,7 @@ def positions(stamps: pd.Index, freq: str, codes: np.ndarray | None = None) -> P
     if len(stamps) == 0:
         return Positions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
     if _are_even(stamps, step, codes):
-        first = first_of_series(codes, len(stamps))
+        first = first_of_series(codes)
         lengths = np.diff(first, append=len(stamps))
         start = _positions(stamps[first], step, np.arange(len(first)))
         index = np.ones(len(stamps), dtype=np.int64)

@@ -19,7 +19,7 @@ import pyarrow.compute
 from tsattn.config import ReadConfig
 from tsattn.data import across, calendar, several
 from tsattn.data.cells import forms, numbers, times
-from tsattn.data.findings import DataError, Finding
+from tsattn.data.findings import DataError, Finding, listed
 
 pc: Any = pyarrow.compute
 Column = pa.Array | pd.Series
@@ -64,7 +64,7 @@ def find(columns: Iterable[str], name: object, setting: str) -> str:
     """The column called `name`, upper and lower case apart if need be; `DataError` listing the columns otherwise."""
     found = matching(columns, name)
     if found is None:
-        raise DataError(f"{setting}={name}: there is no such column; the table has {_listed(columns)}")
+        raise DataError(f"{setting}={name}: there is no such column; the table has {listed(columns)}")
     return found
 
 
@@ -77,7 +77,7 @@ def with_found_names(columns: Columns, config: ReadConfig) -> ReadConfig:
         found[setting] = [name for wanted in names if (name := matching(columns, wanted)) is not None] or None
         for name in names:
             if matching(columns, name) is None:
-                problems.append(f"read.{setting}={name}: there is no such column; the table has {_listed(columns)}")
+                problems.append(f"read.{setting}={name}: there is no such column; the table has {listed(columns)}")
     if problems:
         raise DataError("\n".join(problems))
     return replace(config, **found)
@@ -100,11 +100,6 @@ def split_name(columns: Iterable[str], name: str | None, sep: str) -> list[str]:
         return []
     plain = name.split(sep)
     return parts(name) or (plain if names & set(plain) else [name])
-
-
-def _listed(names: Iterable[str], most: int = 20) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def as_list(value: object) -> list[object]:
@@ -181,7 +176,7 @@ def choose_time(columns: Columns, config: ReadConfig, findings: list[Finding]) -
     if len(whole) > 1:
         whole = _named(whole, DIALECT_TIME) or whole
     if len(whole) > 1:
-        raise DataError(f"the time may be in {_listed(whole)}: set read.time=, or read.time=[...] to join columns")
+        raise DataError(f"the time may be in {listed(whole)}: set read.time=, or read.time=[...] to join columns")
     return whole or _named(free, (*DIALECT_TIME, *DATE_WORDS))[:1] or _named_as_time(columns, free, config)
 
 
@@ -204,7 +199,7 @@ def _one_time(dated: list[str]) -> str:
     for choice in (dated, _named(dated, DIALECT_TIME), [name for name in dated if _words(name) & TIME_WORDS]):
         if len(choice) == 1:
             return choice[0]
-    raise DataError(f"several columns hold dates: {_listed(dated)}; set read.time=")
+    raise DataError(f"several columns hold dates: {listed(dated)}; set read.time=")
 
 
 def _check_no_other_time(chosen: str, columns: Columns, free: list[str]) -> None:
@@ -214,7 +209,7 @@ def _check_no_other_time(chosen: str, columns: Columns, free: list[str]) -> None
     others = [name for name in _named(free, (*DIALECT_TIME, *sorted(DATE_WORDS), "time")) if name != chosen]
     whole = [name for name in others if _is_whole(columns[name])]
     if whole:
-        raise DataError(f"the time may be in {_listed([*whole, chosen])}: set read.time=")
+        raise DataError(f"the time may be in {listed([*whole, chosen])}: set read.time=")
 
 
 def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Finding]) -> list[str]:
@@ -234,7 +229,7 @@ def _with_clock(name: str, columns: Columns, free: list[str], findings: list[Fin
     if not clocks:
         return [name]
     if len(clocks) > 1:
-        raise DataError(f"the time of day may be in {_listed(clocks)}: set read.time=[{name},...] or read.time={name}")
+        raise DataError(f"the time of day may be in {listed(clocks)}: set read.time=[{name},...] or read.time={name}")
     message = f"the time is put together from the columns {name} and {clocks[0]}"
     findings.append(Finding("columns", message, f"read.time={name} (dates only)"))
     return [name, clocks[0]]
@@ -308,7 +303,7 @@ def choose_id(
         texts = _settling(columns, texts, stamps) or texts
     if len(texts) > 1:
         raise DataError(
-            f"the series may be named by {_listed(texts)}: set read.id= to one of them or to several ([A,B]), "
+            f"the series may be named by {listed(texts)}: set read.id= to one of them or to several ([A,B]), "
             "or read.count_per=D if each row is an event"
         )
     return _reported_id(texts[0], findings) if texts else []
@@ -405,7 +400,7 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
         chosen = [find(columns, name, "read.value") for name in as_list(config.value)]
         if len(chosen) > 1 and ids:
             raise DataError(
-                f"read.value names {len(chosen)} columns, but the series are named by {_listed(ids)}: choose one of them"
+                f"read.value names {len(chosen)} columns, but the series are named by {listed(ids)}: choose one of them"
             )
         return chosen
     free = [name for name in columns if name not in (*used, *ids)]
@@ -422,11 +417,11 @@ def choose_values(columns: Columns, used: list[str], ids: list[str], config: Rea
         texts = [name for name in free if isinstance(columns[name], pa.Array)]
         mends = [f"{name} holds {mend}" for name in texts if (mend := numbers.mends(columns[name]))]
         ways = "; ".join(mends) or "set read.value=, or count the rows of an event log with read.count_per=D"
-        raise DataError(f"no column of numbers is left to forecast among {_listed(columns)}: {ways}")
+        raise DataError(f"no column of numbers is left to forecast among {listed(columns)}: {ways}")
     if used and across.kind_of(found):
         return found
     if len(found) > 1 and ids:
-        raise DataError(f"the values may be in {_listed(found)}: set read.value= to one of them")
+        raise DataError(f"the values may be in {listed(found)}: set read.value= to one of them")
     _report_ignored([name for name in free if name not in found], found, findings)
     return found
 
@@ -464,20 +459,18 @@ def _without_calendar(names: list[str], used: list[str], findings: list[Finding]
     if not repeats or len(repeats) == len(names):
         return names
     findings.append(
-        Finding(
-            "columns", f"columns that only repeat the time were left out: {_listed(repeats, 5)}", f"read.value={repeats[0]}"
-        )
+        Finding("columns", f"columns that only repeat the time were left out: {listed(repeats, 5)}", f"read.value={repeats[0]}")
     )
     return [name for name in names if name not in repeats]
 
 
 def _report_ignored(ignored: list[str], found: list[str], findings: list[Finding]) -> None:
     if len(found) > 1:
-        message = f"{len(found)} columns of numbers are {len(found)} series: {_listed(found, 5)}"
+        message = f"{len(found)} columns of numbers are {len(found)} series: {listed(found, 5)}"
         findings.append(Finding("columns", message, f"read.value={found[0]}", details={"series": found}))
     if ignored:
         findings.append(
             Finding(
-                "columns", f"columns not used: {_listed(ignored, 5)}", f"read.value={ignored[0]}", details={"columns": ignored}
+                "columns", f"columns not used: {listed(ignored, 5)}", f"read.value={ignored[0]}", details={"columns": ignored}
             )
         )

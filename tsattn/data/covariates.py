@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn.data.findings import DataError
+from tsattn.data.findings import DataError, listed
 from tsattn.turns import ONE_AT_A_TIME
 
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
@@ -51,11 +51,6 @@ def _is_text(column: np.ndarray) -> bool:
     return column.dtype.kind in "OUS"
 
 
-def _listed(names: Iterable[str], most: int = 20) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 # ---- from a transformer ------------------------------------------------------------------------------------------------
 
 
@@ -74,15 +69,15 @@ def plain_features(transformer: Any | None, columns: dict[str, np.ndarray]) -> l
     names = [str(name) for name in getattr(fitted, "feature_names_in_", columns)]
     num_expected = getattr(fitted, "n_features_in_", len(names))
     if num_expected != len(names):
-        raise ValueError(f"the transformer was fitted on {num_expected} columns, but these are {len(names)}: {_listed(names)}")
+        raise ValueError(f"the transformer was fitted on {num_expected} columns, but these are {len(names)}: {listed(names)}")
     dropped: list[Feature] = []
     features = _through(fitted, [Feature(name, None, 1.0, 0.0) for name in names], dropped)
     absent = dict.fromkeys(feature.column for feature in features if feature.column not in columns)
     if absent:
-        raise ValueError(f"the transformer expects columns {_listed(absent)}; the covariates are {_listed(columns)}")
+        raise ValueError(f"the transformer expects columns {listed(absent)}; the covariates are {listed(columns)}")
     texts = dict.fromkeys(f.column for f in features if f.category is None and _is_text(columns[f.column]))
     if texts:
-        raise ValueError(f"the transformer leaves text as it is in {_listed(texts)}: give these columns a OneHotEncoder")
+        raise ValueError(f"the transformer leaves text as it is in {listed(texts)}: give these columns a OneHotEncoder")
     return [_finite(feature) for feature in [*features, *dropped] if feature.category != MISSING]
 
 
@@ -147,7 +142,7 @@ def _fitted(transformer: Any, columns: dict[str, np.ndarray]) -> Any:
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
             return fresh.fit(as_table(columns))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"the transformer does not fit the covariates {_listed(columns)}: {error}") from error
+        raise ValueError(f"the transformer does not fit the covariates {listed(columns)}: {error}") from error
 
 
 def unfitted(transformer: Any) -> Any:
@@ -281,7 +276,7 @@ def encode(features: Sequence[Feature], columns: dict[str, np.ndarray], *, stric
     for place, feature in enumerate(features):
         places.setdefault(feature.column, []).append(place)
     if any(name not in columns for name in places):
-        raise DataError(f"covariates: expected columns {_listed(places)}; the table has {_listed(columns)}")
+        raise DataError(f"covariates: expected columns {listed(places)}; the table has {listed(columns)}")
     num_rows = len(next(iter(columns.values()))) if columns else 0
     result = np.zeros((num_rows, len(features)), dtype=np.float32)
     problems: list[str] = []
@@ -326,8 +321,8 @@ def _indicators(name: str, features: list[Feature], column: np.ndarray, problems
     unknown = list(dict.fromkeys(texts[row] for row in np.flatnonzero(codes == -2)))
     if unknown:
         problems.append(
-            f"column {name!r}: {_listed(map(repr, unknown), 5)} is no category that the model was trained with: "
-            f"they are {_listed(str(category) for category in known)}"
+            f"column {name!r}: {listed(map(repr, unknown), 5)} is no category that the model was trained with: "
+            f"they are {listed(str(category) for category in known)}"
         )
     return table[np.maximum(codes, -1)]
 
@@ -340,8 +335,8 @@ def check_future(missing: dict[str, list[tuple[str, str]]]) -> None:
             groups.setdefault(tuple(pairs), []).append(name)
     lines = []
     for pairs, names in groups.items():
-        where = _listed((f"{series} at {stamp}" if series else stamp for series, stamp in pairs))
-        lines.append(f"{_listed(names)} must be known ahead, but there is no value for {where}")
+        where = listed((f"{series} at {stamp}" if series else stamp for series, stamp in pairs))
+        lines.append(f"{listed(names)} must be known ahead, but there is no value for {where}")
     if lines:
         raise DataError("\n".join(lines) + "; give them in future=, a table with a row per series and step")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +23,12 @@ def printable(text: str) -> str:
         else character
         for character in text
     )
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """The first names and how many there are besides."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def shorten(text: str, length: int) -> str:

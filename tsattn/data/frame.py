@@ -93,7 +93,7 @@ def _resampled(df: pd.DataFrame, config: ReadConfig) -> tuple[pd.DataFrame, list
         describe.report_gaps(df, added, freq, config, findings)
     blank = int(np.isnan(df["y"].to_numpy()).sum()) - num_new
     describe.report_missing(blank, len(df), config, findings, onward=True)
-    binned, more = bins.resample(df.assign(y=_filled_onward(df, config.missing)), config.resample, freq if regular else None)
+    binned, more = bins.resample(df.assign(y=filled_onward(df, config.missing)), config.resample, freq if regular else None)
     return binned, findings + more
 
 
@@ -330,10 +330,10 @@ def _as_they_are(df: pd.DataFrame, codes: np.ndarray, freq: str, findings: list[
 def _filled(df: pd.DataFrame, rule: str) -> np.ndarray:
     """y with missing values inside a series replaced by 0 or the value before them; none before its first, after its last."""
     backward = df["y"].groupby(np.cumsum(describe.starts(df)), sort=False).bfill()
-    return np.where(backward.notna(), _filled_onward(df, rule), np.nan)
+    return np.where(backward.notna(), filled_onward(df, rule), np.nan)
 
 
-def _filled_onward(df: pd.DataFrame, rule: str) -> np.ndarray:
+def filled_onward(df: pd.DataFrame, rule: str) -> np.ndarray:
     """y with all missing values after the first value of a series replaced: what comes later has no say."""
     y = df["y"].to_numpy()
     if rule in ("mask", "skip"):

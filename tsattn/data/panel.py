@@ -51,11 +51,6 @@ class Panel(NamedTuple):
         return np.diff(self.indptr)
 
 
-def take_rows(panel: Panel, first: np.ndarray, last: np.ndarray) -> Panel:
-    """The panel with rows `first[s]:last[s]` of each series (counted within the series); series without rows stay, empty."""
-    return select(panel, np.arange(len(panel.ids)), first, last)
-
-
 def select(panel: Panel, members: np.ndarray, first: np.ndarray | None = None, last: np.ndarray | None = None) -> Panel:
     """The panel of the series `members` alone, with their rows `first:last` [len(members)], by default all.
 

@@ -50,7 +50,7 @@ class Trained(NamedTuple):
     steps: int  # step whose averaged weights were kept
     validation_loss: float  # infinite without validation
     history: list[tuple[int, float]]  # (step, validation loss)
-    seconds: dict[str, float]  # per phase, and "total"
+    seconds: dict[str, float]  # per phase, and "total"; of a training that was cut off, since it went on
     note: str = ""  # what a user should know about how it went, as a sentence
 
 
@@ -131,13 +131,13 @@ def train(
     finished = checkpoint.read().get("finished")
     if finished is None:
         finished = run_within_memory(run, checkpoint)
+        finished["seconds"] = {**module.seconds, "total": time.perf_counter() - started}
         checkpoint.write(finished=finished)
     else:
         reporting.say(f"  {name}: trained before, {finished['steps']} steps")
     set_weights(model, finished["weights"])
     model.cpu().eval()
-    seconds = {**module.seconds, "total": time.perf_counter() - started}
-    return Trained(finished["steps"], finished["validation_loss"], finished["history"], seconds, note)
+    return Trained(finished["steps"], finished["validation_loss"], finished["history"], finished["seconds"], note)
 
 
 class Run(NamedTuple):

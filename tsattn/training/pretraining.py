@@ -42,7 +42,6 @@ LOG = "pretraining.jsonl"
 SAVE_SECONDS = 300.0
 LOG_STEPS = 50
 AVERAGED = 0.75  # share of the progress after which weights are averaged
-HELD_OUT = 2_147_000_000  # seed of the windows that are never trained on
 SHORT_SHARE = {32: 0.85, 64: 0.8, 128: 0.6}  # of windows from the short series; the others are from the medium ones
 LONGEST_MEDIUM = 640
 SEASONS = (1, 4, 7, 12, 24)  # steps after which a window may repeat itself
@@ -68,7 +67,7 @@ def product_seconds(dtype: torch.dtype) -> float:
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        x @ x
+        torch.mm(x, x)
         seconds.append(time.perf_counter() - began)
     return min(seconds)
 
@@ -111,7 +110,7 @@ def keep_medians(network: Any) -> None:
     linear.bias.register_hook(lambda gradient: gradient * others.to(gradient.device))
 
 
-def batch_of(config: PretrainConfig, length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
+def batch_of(length: LengthConfig, bank: Bank, generator: Generator) -> Batch:
     """Windows of about this length with a horizon of 1 .. num_future patches."""
     on_cpu = Generator().manual_seed(generator.initial_seed())  # a GPU would have to be waited for
     num_future = int(torch.randint(1, length.num_future + 1, (1,), generator=on_cpu))
@@ -244,7 +243,7 @@ def _step(run: Run, bank: Bank, progress: Progress) -> tuple[Float[Tensor, ""], 
     seed = config.seed * 1_000_000_007 + progress.step
     length = config.lengths[int(pick(Generator().manual_seed(seed), [each.share for each in config.lengths], 1))]
     generator = Generator(run.device).manual_seed(seed + 1_000_000)
-    batch = batch_of(config, length, bank, generator)
+    batch = batch_of(length, bank, generator)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=is_half(config.precision, run.device)):
         loss = loss_of(network, batch)
     loss.backward()
@@ -270,16 +269,6 @@ def _log(run: Run, progress: Progress, loss: float, say: Callable[[str], None]) 
         file.write(json.dumps(row) + "\n")
     if progress.step % (LOG_STEPS * 10) == 0:
         say(f"step {progress.step}, {progress.seconds / 60:.1f} min, {progress.windows:,} windows, loss {loss:.4f}")
-
-
-@torch.inference_mode()
-def held_out_loss(network: nn.Module, config: PretrainConfig, bank: Bank) -> dict[int, float]:
-    """The loss of each length on windows of a bank that was not trained on, float32."""
-    losses = {}
-    for length in config.lengths:
-        generator = Generator("cpu").manual_seed(HELD_OUT + length.context)
-        losses[length.context] = float(loss_of(network, batch_of(config, length, bank, generator)))
-    return losses
 
 
 def ship(run: Run, progress: Progress, folder: Path, first: dict[str, Tensor]) -> None:

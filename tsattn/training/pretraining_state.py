@@ -93,5 +93,5 @@ def load_state(run: Run) -> Progress:
 
 def comparable(config: PretrainConfig) -> dict[str, Any]:
     """What must stay the same from slice to slice; rates, minutes and lengths may be changed at a stop."""
-    kept = ("model", "seed", "start", "prior", "short_prior", "short_series", "medium_series", "long_series")
+    kept = ("model", "seed", "start", "train", "prior", "short_prior", "short_series", "medium_series", "long_series")
     return {name: value for name, value in asdict(config).items() if name in kept}

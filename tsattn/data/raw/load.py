@@ -14,10 +14,10 @@ import pyarrow.parquet
 
 from tsattn.config import ReadConfig
 from tsattn.data.columns import Columns
-from tsattn.data.findings import DataError, Finding
+from tsattn.data.findings import DataError, Finding, printable
 from tsattn.data.raw import memory, objects
 from tsattn.data.raw.source import check_file
-from tsattn.data.raw.text import TextTable, read_text, shown_name
+from tsattn.data.raw.text import TextTable, read_text
 
 PARQUET = (".parquet", ".pq")
 SAMPLE = 1 << 16
@@ -81,11 +81,11 @@ def _paths(path: str) -> list[Path]:
     except (OSError, ValueError):  # no name that a file can have
         found = []
     if not found:
-        raise DataError(f"{shown_name(path)}: there is no such file (paths are relative to {os.getcwd()})")
+        raise DataError(f"{printable(path)}: there is no such file (paths are relative to {os.getcwd()})")
     if len(found) == 1 and os.path.isdir(found[0]):
         kinds = [kind for kind in (".parquet", ".csv") if glob.glob(os.path.join(glob.escape(found[0]), f"*{kind}"))]
         pattern = os.path.join(path, f"*{(kinds or ['.csv'])[0]}")
-        raise DataError(f"{shown_name(path)} is a folder: name its files, e.g. {shown_name(pattern)}")
+        raise DataError(f"{printable(path)} is a folder: name its files, e.g. {printable(pattern)}")
     return [Path(name) for name in found]
 
 
@@ -95,7 +95,7 @@ def _names(paths: list[Path]) -> list[str]:
     if len(set(names)) < len(names):
         above = os.path.commonpath([path.parent for path in paths])
         names = [os.path.relpath(path, above) for path in paths]
-    return [shown_name(name) for name in names]
+    return [printable(name) for name in names]
 
 
 def _sizes(paths: list[Path]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from tsattn.config import ReadConfig
 from tsattn.data.cells.characters import UNSEEN
 from tsattn.data.columns import UNNAMED
-from tsattn.data.findings import DataError, Finding
+from tsattn.data.findings import DataError, Finding, printable
 from tsattn.data.raw import damage, memory
 from tsattn.data.raw.damage import BLOCK, SPACES, long_cells, records
 from tsattn.data.raw.shape import Shape, check_quotes, find_shape
@@ -62,7 +62,7 @@ class TextTable:
 
 def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTable:
     """The columns of one text file as text. `DataError` for a broken file, naming file (as `name`) and line."""
-    source = open_source(path, name or shown_name(path.name), config)
+    source = open_source(path, name or printable(path.name), config)
     shape = find_shape(source, config)
     names = [name.strip(SPACES + UNSEEN) for name in shape.header]
     headless = len(names) == 1 and looks_numeric(names[0])
@@ -82,7 +82,7 @@ def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTa
         0 if headless else shape.skipped + 1,
         findings=source.findings,
     )
-    columns = _parsed(table, shape, len(names))
+    columns = _parsed(table, shape)
     arrays, changed = [], []
     while columns:
         array, trimmed = _trimmed(columns.pop(0), source)
@@ -103,11 +103,6 @@ def read_text(path: Path, config: ReadConfig, name: str | None = None) -> TextTa
     return table
 
 
-def shown_name(name: str) -> str:
-    """A file name as it can stand in a message of one line."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
-
-
 def looks_numeric(cell: str) -> bool:
     """Whether a cell is a plain number."""
     try:
@@ -119,7 +114,7 @@ def looks_numeric(cell: str) -> bool:
 # ---- cells -------------------------------------------------------------------------------------------------------------
 
 
-def _parsed(table: TextTable, shape: Shape, num: int) -> list[pa.ChunkedArray]:
+def _parsed(table: TextTable, shape: Shape) -> list[pa.ChunkedArray]:
     """The cells of the rows, column by column."""
     labels = [str(i) for i in range(shape.width)]
     at_end = _blank_at_end(table) if shape.width == 1 else 0
