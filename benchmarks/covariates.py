@@ -73,7 +73,7 @@ def run(data: Path, name: str, variant: str, seed: int) -> dict[str, Any]:
     covariates = CovariatesConfig(**dataset["variants"][variant])
     read = ReadConfig(**dataset["read"])
     protocol = dict(dataset["protocol"])
-    config = FitConfig(horizon=protocol.pop("horizon"), seed=seed, covariates=covariates)
+    config = FitConfig(horizon=protocol.pop("horizon"), seed=seed, covariates=covariates, pretrained=False)  # which reads none
     started = time.perf_counter()
     rows = to_rows(str(data / dataset["path"]), read, None, covariates)
     result = evaluation.backtest(rows, read, config, **protocol)

@@ -1,4 +1,4 @@
-"""Which model is judged: from scratch, pretrained or tuned, by the validation windows alone."""
+"""The model that is judged: from scratch, and averaged with the pretrained one by the validation windows alone."""
 
 from __future__ import annotations
 
@@ -11,67 +11,91 @@ import torch
 
 from tsattn import Forecaster, candidates, zero_shot
 from tsattn.config import EncoderConfig, FitConfig, PatchConfig, TrainerConfig
-from tsattn.fitted import model_of
+from tsattn.data.panel import Panel
+from tsattn.fitted import LOOK_BACK, predict
 
 QUICK = FitConfig(horizon=4, trainer=TrainerConfig(max_steps=6, validate_every=3, accelerator="cpu"), refit=False)
 
 
-def table(rows: int = 90) -> pd.DataFrame:
+def table(rows: int = 90, *, counts: bool = False) -> pd.DataFrame:
     random = np.random.default_rng(0)
     y = 20 + 5 * np.sin(2 * np.pi * np.arange(rows) / 7) + random.normal(size=rows)
-    return pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=rows), "y": y})
+    return pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=rows), "y": y.round() if counts else y})
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Few steps from scratch lose against a network that has seen many seasons."""
+    """A few steps from scratch, beside a network that has seen many seasons."""
     return Forecaster(config=QUICK).fit(table())
 
 
-def losses_of(forecaster) -> dict[str, float]:
-    return forecaster.fitted_.settings.details["candidates"]
+def panel_of(y: np.ndarray) -> Panel:
+    zeros, ends = np.zeros(1, np.int64), np.array([0, len(y)])
+    return Panel(y.astype(np.float32)[:, None], ends, zeros, np.zeros((len(y) + 8, 0), np.float32), "D", ("a",), zeros)
 
 
-def test_all_three_are_compared_and_the_best_is_judged(fitted):
-    losses = losses_of(fitted)
-    assert set(losses) == {"from scratch", "pretrained", "tuned"}
-    best = min(losses, key=lambda name: losses[name])
-    assert best in ("pretrained", "tuned")
-    assert ("network" in fitted.verdict_.mase) == (best == "tuned")
-    assert ("pretrained" in fitted.verdict_.mase) == (best == "pretrained")
-    [found] = [finding for finding in fitted.findings_ if finding.topic == "candidate"]
-    assert found.message.startswith(f"{best}; validation loss from scratch")
+def alone(fitted, share: float):
+    """The same fit with another share of the pretrained network."""
+    return replace(fitted, settings=replace(fitted.settings, share=share))
 
 
-@pytest.mark.parametrize("best", ["from scratch", "pretrained", "tuned"])
-def test_the_one_with_the_least_loss_answers_and_forecasts_the_same_from_its_folder(best, monkeypatch, tmp_path):
-    plain = candidates._learned
-
-    def learned(fitted, panel, plan, trainer, name, reporting):
-        found, _ = plain(fitted, panel, plan, trainer, name, reporting)
-        return found, 0.0 if best == ("tuned" if name == "tuned" else "from scratch") else 2.0
-
-    monkeypatch.setattr(candidates, "_learned", learned)
-    monkeypatch.setattr(candidates, "_pretrained_loss", lambda *_: 1.0)
-    forecaster = Forecaster(config=QUICK).fit(table())
-    settings = forecaster.fitted_.settings
-    assert (forecaster.fitted_.network is None) == (best == "pretrained")
-    assert bool(settings.pretrained) == (best != "from scratch")
-    verdict = replace(forecaster.fitted_.verdict, answer=model_of(forecaster.fitted_))
-    forecaster.fitted_ = replace(forecaster.fitted_, verdict=verdict)  # a naive forecast would be the same from any folder
-    forecaster.save(tmp_path / "model")
-    pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "model").predict(table()), forecaster.predict())
+def test_both_count_by_the_inverse_square_of_their_losses(fitted):
+    settings = fitted.fitted_.settings
+    own, other, mean = (settings.details["averaged"][name] for name in ("from scratch", "pretrained", "mean"))
+    assert settings.share == pytest.approx((1 / other**2) / (1 / own**2 + 1 / other**2))
+    assert 0.5 < settings.share < 1  # so few steps from scratch teach little
+    assert mean < max(own, other)
+    [found] = [finding for finding in fitted.findings_ if finding.topic == "mean"]
+    assert found.message.startswith(f"{settings.share:.0%} of the pretrained network is mixed in; validation loss from scratch")
 
 
-def test_tuning_begins_with_the_pretrained_weights_and_changes_them_a_little(monkeypatch):
-    monkeypatch.setattr(candidates, "_pretrained_loss", lambda *_: np.inf)
-    forecaster = Forecaster(config=QUICK).fit(table())
-    assert losses_of(forecaster)["tuned"] < losses_of(forecaster)["from scratch"]
-    network = forecaster.fitted_.network
-    start = dict(zero_shot.pretrained().network.named_parameters())
-    moved = [float((p - start[name]).detach().abs().max()) for name, p in network.named_parameters()]
-    assert 0 < max(moved) < 0.01
-    assert forecaster.fitted_.schema.features == ()
+@pytest.mark.parametrize(
+    ("loss", "other", "share"),
+    [(1.0, 1.0, 0.5), (1.0, 2.0, 0.8), (2.0, 1.0, 0.2), (0.0, 3.0, 1.0), (3.0, 0.0, 0.0), (0.0, 0.0, 0.5)]
+    + [(np.inf, 1.0, 0.0), (1.0, np.inf, 1.0), (np.inf, np.inf, 0.5)],
+)
+def test_shares_worked_out_by_hand(loss, other, share):
+    assert candidates.share_of(loss, other) == pytest.approx(share)
+
+
+def test_the_mean_is_taken_quantile_by_quantile(fitted):
+    """Of one pass of the pretrained network over the last rows, and of the trained one."""
+    found, y = fitted.fitted_, table(1100)["y"].to_numpy()
+    found = replace(found, schema=replace(found.schema, features=()), settings=replace(found.settings, share=0.3))
+    found = replace(found, network=candidates.build_network(found.settings, 0))
+    mean, own = predict(found, panel_of(y), 4, "network"), predict(alone(found, 0.0), panel_of(y), 4, "network")
+    other = zero_shot.forecast(panel_of(y[-LOOK_BACK:]), 4, levels=found.settings.levels, aids=zero_shot.NO_AIDS)
+    np.testing.assert_allclose(mean.quantiles, 0.7 * own.quantiles + 0.3 * other[1], rtol=1e-6)
+    np.testing.assert_allclose(mean.mean, 0.7 * own.mean + 0.3 * other[0], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:horizon=7 is longer")
+@pytest.mark.parametrize("horizon", [4, 7], ids=["trained", "rolled"])
+def test_counts_are_whole_numbers_from_the_mean_too(horizon):
+    forecaster = Forecaster(config=QUICK).fit(table(counts=True))
+    network = replace(forecaster.verdict_, answer="network")
+    forecaster.fitted_ = replace(forecaster.fitted_, verdict=network)
+    levels = forecaster.predict(horizon=horizon).filter(regex="forecast|^q")
+    assert len(levels) == horizon
+    assert (levels == levels.round()).all(axis=None)
+    assert (levels >= 0).all(axis=None)
+    assert (np.diff(levels.filter(regex="^q"), axis=1) >= 0).all()
+
+
+def test_the_mean_forecasts_the_same_from_its_folder(fitted, tmp_path):
+    verdict = replace(fitted.fitted_.verdict, answer="network")  # a naive forecast would be the same from any folder
+    fitted.fitted_ = replace(fitted.fitted_, verdict=verdict)
+    fitted.save(tmp_path / "model")
+    loaded = Forecaster.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.predict(table()), fitted.predict())
+    loaded.fitted_ = alone(loaded.fitted_, 0.0)
+    assert not np.allclose(loaded.predict(table())["mean"], fitted.predict()["mean"])
+
+
+def test_other_pretrained_weights_are_refused(fitted):
+    other = replace(fitted.fitted_, settings=replace(fitted.fitted_.settings, pretrained="0" * 64))
+    with pytest.raises(ValueError, match="made with other pretrained weights"):
+        predict(other, panel_of(table()["y"].to_numpy()), 4, "network")
 
 
 def test_the_pretrained_network_itself_is_never_changed(fitted):
@@ -92,12 +116,14 @@ def test_the_pretrained_network_itself_is_never_changed(fitted):
 )
 def test_where_the_model_is_not_left_open_it_is_trained_from_scratch(config, monkeypatch):
     monkeypatch.setattr(zero_shot, "pretrained", None)  # whoever asks it fails
-    assert "candidates" not in Forecaster(config=config).fit(table()).fitted_.settings.details
+    settings = Forecaster(config=config).fit(table()).fitted_.settings
+    assert (settings.share, settings.pretrained, "averaged" in settings.details) == (0.0, "", False)
 
 
-def test_other_levels_are_not_tuned_but_the_pretrained_network_is_compared():
-    forecaster = Forecaster(config=QUICK, quantiles=[0.05, 0.5, 0.95]).fit(table())
-    assert set(losses_of(forecaster)) == {"from scratch", "pretrained"}
+def test_levels_of_the_user_are_averaged_too():
+    table_ = Forecaster(config=QUICK, quantiles=[0.05, 0.5, 0.95]).fit(table()).predict()
+    assert (table_["q0.05"] < table_["q0.5"]).all()
+    assert (table_["q0.5"] < table_["q0.95"]).all()
 
 
 def test_a_series_too_short_to_train_on_is_continued_by_the_pretrained_network():

@@ -660,7 +660,14 @@ def test_training_shows_the_forecast_where_the_one_that_answers_needs_no_covaria
     """On these windows a naive forecast is better than a network of a few steps."""
     noise = np.random.default_rng(0).normal(size=len(two_waves))
     two_waves.assign(temperature=noise).to_csv(tmp_path / "warm.csv", index=False)
-    given = ["input=warm.csv", "read.value=sold", "covariates.known=temperature", "horizon=5", "output=r", "trainer.logger=none"]
+    given = [
+        "input=warm.csv",
+        "read.value=sold",
+        "covariates.known=temperature",
+        "horizon=5",
+        "output=r",
+        "trainer.logger=none",
+    ]
     ended = call("train", *given, "trainer.max_steps=1", "trainer.validate_every=1", "trainer.learning_rate=1e-9")
     assert ended.code == 0, ended.err
     answer = json.loads((tmp_path / "r" / "config.json").read_text())["verdict"]["answer"]

@@ -1,6 +1,6 @@
-"""Candidates for the model that answers, each with its loss on the validation windows.
+"""The model that is judged: trained from scratch with the head that validates best, and averaged with the pretrained one.
 
-Trained from scratch, with every head that fits the data; the pretrained network as it is; the same, tuned to these data.
+Losses are those on the validation windows, which end training too.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsattn import metrics, sizing
-from tsattn.config import DEFAULT_QUANTILES, EncoderConfig, FitConfig, TrainerConfig
+from tsattn.config import EncoderConfig, FitConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import Fitted, Schema, Settings, build_network, predict, together
+from tsattn.fitted import Fitted, Settings, build_network, predict, rows_seen, together
 from tsattn.ladder import targets, units_of_error
-from tsattn.verdict import PRETRAINED
+from tsattn.verdict import NETWORK
 
 MAX_VALIDATION_WINDOWS = 1000
-TUNING_STEPS = 300
-TUNING_RATE = 2e-4
 
 
 class Plan(NamedTuple):
@@ -47,25 +45,29 @@ def from_scratch(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, rep
     return replace(best, settings=replace(best.settings, details={**best.settings.details, "validation_pinball": losses}))
 
 
-def best_of_all(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
-    """The network from scratch, the pretrained one as it is, or tuned to these data: that with the least validation loss.
+def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig) -> Fitted:
+    """The network from scratch, its quantiles averaged with those of the pretrained one where the model is left to choose.
 
-    The pretrained one reads no covariates and has a size and levels of its own: it is asked where the model is left to choose.
+    Each counts by the inverse square of its loss (Bates & Granger 1969, equation 7, of independent errors). To choose the one
+    with the smaller loss is worse, as few windows tell little (`benchmarks/means.py`). The pretrained one reads no covariates
+    and has a size of its own.
     """
     if not left_open(config, scratch):
         return scratch
-    losses = {"from scratch": min(scratch.settings.details["validation_pinball"].values())}
-    asked = replace(scratch, settings=asking_pretrained(replace(plan.settings, architecture=None, model=None)), network=None)
-    losses["pretrained"] = _pretrained_loss(asked, panel, plan)
-    found = {"from scratch": scratch, "pretrained": asked}
-    if set(plan.settings.levels) == set(DEFAULT_QUANTILES):
-        tuned, losses["tuned"] = _tuned(scratch, panel, plan, config, reporting)
-        found["tuned"] = tuned
-    name = min(losses, key=lambda name: losses[name])
-    best = found[name]
-    details = {**best.settings.details, "candidates": losses}
-    details.setdefault("validation_pinball", {"quantile": losses[name]})
-    return replace(best, settings=replace(best.settings, details=details))
+    own = min(scratch.settings.details["validation_pinball"].values())
+    asked = replace(scratch, settings=replace(scratch.settings, pretrained=zero_shot_sha256(), share=1.0))
+    other = loss_of(asked, panel, plan)
+    share = share_of(other, own)
+    mean = replace(asked, settings=replace(asked.settings, share=share))
+    losses = {"from scratch": own, "pretrained": other, "mean": loss_of(mean, panel, plan)}
+    return replace(mean, settings=replace(mean.settings, details={**mean.settings.details, "averaged": losses}))
+
+
+def share_of(loss: float, other: float) -> float:
+    """The share of a forecast in the mean with another one: each counts by the inverse square of its loss."""
+    if np.isinf(loss) or np.isinf(other) or loss == other:
+        return 0.5 if loss == other else float(np.isinf(other))
+    return other**2 / (loss**2 + other**2)
 
 
 def left_open(config: FitConfig, fitted: Fitted) -> bool:
@@ -83,58 +85,33 @@ def asking_pretrained(settings: Settings) -> Settings:
     """The settings with the pretrained network as the model, and all that it can look back."""
     from tsattn import zero_shot
 
-    return replace(settings, pretrained=zero_shot.pretrained().sha256, context_length=zero_shot.LONGEST)
+    return replace(settings, pretrained=zero_shot_sha256(), context_length=zero_shot.LONGEST)
 
 
-def _pretrained_loss(asked: Fitted, panel: Panel, plan: Plan) -> float:
-    """Of the pretrained network on the validation windows."""
-    series, cut = validation_windows(asked, panel, plan)
-    seen = select(panel, series, np.maximum(cut - asked.settings.context_length, 0), cut)
-    quantiles = predict(asked, seen, asked.settings.horizon, PRETRAINED).quantiles
-    return _loss(asked, panel, plan, series, targets(panel, series, cut, asked.settings.horizon), quantiles)
-
-
-def tuning(trainer: TrainerConfig) -> TrainerConfig:
-    """Short and gentle: what was learned from simulated series is kept."""
-    steps, rate = min(trainer.max_steps, TUNING_STEPS), min(trainer.learning_rate, TUNING_RATE)
-    return replace(trainer, max_steps=steps, learning_rate=rate, validate_every=min(trainer.validate_every, 25))
-
-
-def _tuned(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> tuple[Fitted, float]:
-    """The pretrained network with all its weights trained on the windows of these data, without the calendar."""
+def zero_shot_sha256() -> str:
+    """Of the weights that ship."""
     from tsattn import zero_shot
 
-    shipped = zero_shot.pretrained()
-    model = EncoderConfig(**{**vars(shipped.network.config), "name": "encoder"})
-    longest = max(plan.settings.context_length, 8 * shipped.network.config.stride)
-    settings = replace(plan.settings, architecture=model.name, model=model, pretrained=shipped.sha256)
-    settings = replace(settings, context_length=min(longest, zero_shot.LONGEST))
-    schema = replace(scratch.schema, features=())
-    start = Fitted(schema, settings, scratch.verdict, starting_network(settings, schema))
-    return _learned(start, panel, plan, tuning(config.trainer), "tuned", reporting)
+    return zero_shot.pretrained().sha256
+
+
+def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> float:
+    """Of a model on the validation windows, from the rows before them."""
+    series, cut = validation_windows(fitted, panel, plan)
+    seen = select(panel, series, np.maximum(cut - rows_seen(fitted), 0), cut)
+    quantiles = predict(fitted, seen, fitted.settings.horizon, rung).quantiles
+    return _loss(fitted, panel, plan, series, targets(panel, series, cut, fitted.settings.horizon), quantiles)
 
 
 def _train_head(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
     """A fresh network with this head, trained and calibrated, and its loss on the validation windows."""
     assert plan.settings.model is not None
     settings = replace(plan.settings, model=replace(plan.settings.model, head=head))
-    start = replace(fitted, settings=settings, network=starting_network(settings, fitted.schema))
-    return _learned(start, panel, plan, config.trainer, f"{head} head", reporting)
+    start = replace(fitted, settings=settings, network=build_network(settings, fitted.schema.num_features))
+    return learned(start, panel, plan, config, f"{head} head", reporting)
 
 
-def starting_network(settings: Settings, schema: Schema) -> Any:
-    """The network that training begins with: fresh weights, or the pretrained ones where `settings.pretrained` names them."""
-    network = build_network(settings, schema.num_features)
-    if settings.pretrained:
-        from tsattn import zero_shot
-
-        network.load_state_dict(zero_shot.pretrained().network.state_dict())
-    return network
-
-
-def _learned(
-    fitted: Fitted, panel: Panel, plan: Plan, trainer: TrainerConfig, name: str, reporting: Any
-) -> tuple[Fitted, float]:
+def learned(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, name: str, reporting: Any) -> tuple[Fitted, float]:
     """Its network early-stopped and calibrated on the validation windows, in place, and its scaled pinball loss there."""
     from tsattn.training.fit import TrainData, train
 
@@ -145,7 +122,7 @@ def _learned(
     trained = train(
         network,
         TrainData(rows, windows, panel.ids, (series, cut), ends, panel.weights),
-        trainer,
+        config.trainer,
         context_length=settings.context_length,
         horizon=settings.horizon,
         seed=settings.seed,
@@ -228,14 +205,19 @@ def _loss(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, y: np.nd
 
 def refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
     """The same network trained afresh on all rows for the number of steps found; its intervals stay as calibrated."""
+    fresh = replace(fitted, network=build_network(fitted.settings, fitted.schema.num_features))
+    return trained_on_all(fresh, fitted.network, panel, plan, config, reporting)
+
+
+def trained_on_all(start: Fitted, before: Any, panel: Panel, plan: Plan, config: FitConfig, reporting: Any) -> Fitted:
+    """The network of `start` trained in place on all rows, with the intervals of the one `before`."""
     from tsattn.training.fit import TrainData, train
 
-    settings = fitted.settings
-    network = starting_network(settings, fitted.schema)
+    settings, network = start.settings, start.network
     train(
         network,
-        TrainData(*_training_rows(fitted, panel, plan.first_cut, panel.lengths), panel.ids, weights=panel.weights),
-        tuning(config.trainer) if settings.pretrained else config.trainer,
+        TrainData(*_training_rows(start, panel, plan.first_cut, panel.lengths), panel.ids, weights=panel.weights),
+        config.trainer,
         context_length=settings.context_length,
         horizon=settings.horizon,
         seed=settings.seed,
@@ -244,6 +226,6 @@ def refitted(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, report
         reporting=reporting,
         made_with=settings.model,
     )
-    for name, buffer in fitted.network.head.named_buffers():
+    for name, buffer in before.head.named_buffers():
         network.head.get_buffer(name).copy_(buffer)
-    return replace(fitted, network=network)
+    return start

@@ -322,7 +322,7 @@ class FitConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
     refit: bool = True  # after the verdict, train once more on all rows for the number of steps found
-    pretrained: bool = True  # compare with the network that ships, as it is and tuned, where the model is left open
+    pretrained: bool = True  # average with the network that ships, where the model is left open
 
     def __post_init__(self) -> None:
         for name, least in (("horizon", 1), ("context_length", 1), ("season_length", 1), ("seed", 0)):

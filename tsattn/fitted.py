@@ -18,6 +18,7 @@ from tsattn.turns import BUILDING
 from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
 LEAST_PRETRAINED = 3  # known values from which the pretrained network forecasts
+LOOK_BACK = 1024  # rows that it reads beside a trained one
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Settings:
     architecture: str | None = None  # key of models.MODELS; None: no network was trained
     model: ModelConfig | None = None
     steps: int = 0  # training steps behind the weights
-    pretrained: str = ""  # SHA-256 of the pretrained weights that are asked, or that training began with; "": neither
+    pretrained: str = ""  # SHA-256 of the pretrained weights that are asked
+    share: float = 0.0  # of the pretrained network in the mean with the trained one
     details: dict[str, Any] = field(default_factory=dict)  # validation losses, seconds, number of parameters ...
 
 
@@ -103,7 +105,11 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
     rung = rung or fitted.verdict.answer
     settings, schema = fitted.settings, fitted.schema
     if rung in MODELS:
+        if rung == PRETRAINED or settings.share:
+            _check_weights(fitted)
         answer = _predict_network(fitted, panel, horizon) if rung == NETWORK else _predict_pretrained(fitted, panel, horizon)
+        if rung == NETWORK and settings.share:
+            answer = _mean_with_pretrained(fitted, panel, horizon, answer)
         silent = ~in_sight(fitted, panel)
         _check_finite(answer, panel, ~silent)
         if silent.any():  # nothing in the context to forecast from
@@ -131,13 +137,38 @@ def model_of(fitted: Fitted) -> str | None:
     return PRETRAINED if fitted.settings.pretrained else None
 
 
+def rows_seen(fitted: Fitted) -> int:
+    """How many rows before a forecast have a say in it."""
+    return max(fitted.settings.context_length, LOOK_BACK if fitted.settings.share else 1)
+
+
 def _predict_pretrained(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
-    """The network that ships with tsattn, if it still is the one that was asked before."""
+    """The network that ships with tsattn."""
+    from tsattn import zero_shot
+
+    return Prediction(*zero_shot.forecast(panel, horizon, levels=fitted.settings.levels, integer=fitted.schema.integer))
+
+
+def _check_weights(fitted: Fitted) -> None:
+    """Raise a ValueError where the pretrained network no longer is the one that was asked before."""
     from tsattn import zero_shot
 
     if zero_shot.pretrained().sha256 != fitted.settings.pretrained:
         raise ValueError("this folder was made with other pretrained weights than this tsattn has: make it again")
-    return Prediction(*zero_shot.forecast(panel, horizon, levels=fitted.settings.levels, integer=fitted.schema.integer))
+
+
+def _mean_with_pretrained(fitted: Fitted, panel: Panel, horizon: int, own: Prediction) -> Prediction:
+    """The mean of the trained network and of the pretrained one, asked once, quantile by quantile; counts are whole numbers."""
+    from tsattn import zero_shot
+
+    settings = fitted.settings
+    recent = select(panel, np.arange(len(panel.ids)), np.maximum(panel.lengths - LOOK_BACK, 0))
+    other = Prediction(*zero_shot.forecast(recent, horizon, levels=settings.levels, aids=zero_shot.NO_AIDS))
+    mean, quantiles = (a + np.where(np.isnan(b), 0.0, settings.share * (b - a)) for a, b in zip(own, other, strict=True))
+    if fitted.schema.integer:
+        mean = np.maximum(mean, 0.0)
+        quantiles = zero_shot.whole_numbers(quantiles, settings.levels, quantiles[..., settings.levels.index(0.5)])
+    return Prediction(mean, quantiles)
 
 
 def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:

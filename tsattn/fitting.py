@@ -54,7 +54,7 @@ def fit(
         if reporting is not None and reporting.again:
             reporting.say(f"  stopped at any moment, it goes on with: {reporting.again}")
         scratch = candidates.from_scratch(draft, panel, plan, config, reporting)
-        draft = candidates.best_of_all(scratch, panel, plan, config, reporting)
+        draft = candidates.with_pretrained(scratch, panel, plan, config)
     windows = score_windows(draft, panel, plan.parts)
     fitted = replace(draft, verdict=verdict_of(draft, windows, plan.reason))
     if fitted.network is not None and config.refit:
@@ -139,19 +139,18 @@ def _why_no_network(config: FitConfig | None, num_windows: int, num_verdict: int
 def _decisions(fitted: Fitted) -> list[Finding]:
     """What training decided: which candidate, head and number of steps."""
     settings = fitted.settings
-    findings = []
-    if "candidates" in settings.details:
-        losses = settings.details["candidates"]
-        compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-        message = f"{min(losses, key=lambda name: losses[name])}; validation loss {compared}"
-        findings.append(Finding("candidate", message, "pretrained=false", details=dict(losses)))
     if fitted.network is None:
-        return findings
+        return []
     assert settings.model is not None
     losses = settings.details["validation_pinball"]
     compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
     chosen = f"the {settings.model.head} head after {settings.steps} steps; validation loss {compared}"
-    findings += [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+    findings = [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
+    if settings.share:
+        losses = settings.details["averaged"]
+        compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+        message = f"{settings.share:.0%} of the pretrained network is mixed in; validation loss {compared}"
+        findings.append(Finding("mean", message, "pretrained=false", details={"share": settings.share, "losses": losses}))
     if settings.details["note"]:
         findings.append(Finding("validation", settings.details["note"], "trainer.max_steps=", "warning"))
     return findings

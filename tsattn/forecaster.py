@@ -303,7 +303,7 @@ class Forecaster:
     def _untrained(self) -> bool:
         """Whether the pretrained network was asked without any training, as a folder tells."""
         settings = self.fitted_.settings if hasattr(self, "fitted_") else None
-        return settings is not None and bool(settings.pretrained) and settings.model is None and not settings.details
+        return settings is not None and bool(settings.pretrained) and settings.model is None
 
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):

@@ -12,7 +12,7 @@ import numpy as np
 from tsattn import metrics, verdict
 from tsattn.baselines import BASELINES, forecast_from
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import Fitted, Prediction, fallback_of, in_sight, model_of, predict, together
+from tsattn.fitted import Fitted, Prediction, fallback_of, in_sight, model_of, predict, rows_seen, together
 from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
 from tsattn.verdict import PRETRAINED, Verdict
@@ -80,7 +80,7 @@ def _score_model(draft: Fitted, panel: Panel, which: np.ndarray, windows: Window
     """The model on the windows `which` of one origin; where it sees no value, what a naive rung said in its place."""
     horizon, cut, model = draft.settings.horizon, windows.cut[which], model_of(draft)
     assert model is not None
-    seen = select(panel, windows.series[which], np.maximum(cut - draft.settings.context_length, 0), cut)
+    seen = select(panel, windows.series[which], np.maximum(cut - rows_seen(draft), 0), cut)
     y, silent = _scored(panel, windows, units, which, horizon), ~in_sight(draft, seen)
     y[silent] = np.nan
     _keep(windows, model, which, y, units, predict(draft, seen, horizon, model), draft.settings.levels)

@@ -222,6 +222,8 @@ def _check_settings(found: Described) -> None:
         raise ValueError("settings.quantiles are not among settings.levels")
     if settings.pretrained and not re.fullmatch("[0-9a-f]{64}", settings.pretrained):
         raise ValueError("settings.pretrained is not the SHA-256 of weights")
+    if not 0 <= settings.share <= 1 or (settings.share and not (settings.pretrained and settings.architecture)):
+        raise ValueError(f"settings.share is {settings.share}, not a share from 0 to 1 beside a trained network")
     if settings.architecture != (settings.model and settings.model.name):
         raise ValueError(f"settings.architecture is {settings.architecture!r:.50}, but settings.model is another one")
     if settings.architecture not in (None, fit.model.name):
