@@ -126,8 +126,10 @@ def tune(mean: Fitted, panel: Any, plan: candidates.Plan) -> tuple[Fitted, float
 
 
 def mean_of(answers: list[tuple[Prediction, float]]) -> Prediction:
-    """By the inverse squares of the losses."""
-    weights = np.array([loss**-2.0 for _, loss in answers])
+    """With the weights of least variance for errors of these sizes, each pair with the correlation that tsattn takes."""
+    sizes = np.array([loss for _, loss in answers])
+    together = np.outer(sizes, sizes) * np.where(np.eye(len(sizes)) == 1, 1.0, candidates.CORRELATION)
+    weights = np.clip(np.linalg.solve(together, np.ones(len(sizes))), 0.0, None)
     weights /= weights.sum()
     pairs = zip(*(answer for answer, _ in answers), strict=True)
     return Prediction(*(sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in pairs))

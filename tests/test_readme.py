@@ -194,9 +194,11 @@ def test_make_forecast_prints_what_the_readme_shows(tmp_path, monkeypatch, capsy
     assert run_command(blocks("bash")[0].splitlines()[0], monkeypatch) == cli.DONE
     printed = lines_of(capsys.readouterr().out)
     for line in lines_of(blocks("sample")[0]):
-        if line.startswith(("  ", "~ ", "!")) and not line.startswith("  candidate:") and not line.endswith(" pretrained"):
+        if line.startswith(("  head:", "  mean:")):
+            assert any(other.startswith(line[:7]) for other in printed)
+        elif line.startswith(("  ", "~ ", "!")) and not line.endswith(" network"):
             assert line in printed
         elif line.startswith("Use the"):
-            begin = "Use the pretrained attention model. On 45 held-out windows"
+            begin = "Use the attention model. On 45 held-out windows"
             assert line.startswith(begin)
             assert any(other.startswith(begin) for other in printed)

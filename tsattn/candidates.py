@@ -19,6 +19,7 @@ from tsattn.ladder import targets, units_of_error
 from tsattn.verdict import NETWORK
 
 MAX_VALIDATION_WINDOWS = 1000
+CORRELATION = 0.25  # taken for that of the errors of two networks: from 0 to .5, panels differ by .3 % (`benchmarks/means.py`)
 
 
 class Plan(NamedTuple):
@@ -48,9 +49,8 @@ def from_scratch(draft: Fitted, panel: Panel, plan: Plan, config: FitConfig, rep
 def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig) -> Fitted:
     """The network from scratch, its quantiles averaged with those of the pretrained one where the model is left to choose.
 
-    Each counts by the inverse square of its loss (Bates & Granger 1969, equation 7, of independent errors). To choose the one
-    with the smaller loss is worse, as few windows tell little (`benchmarks/means.py`). The pretrained one reads no covariates
-    and has a size of its own.
+    To choose the one with the smaller loss is worse, as few windows tell little (`benchmarks/means.py`). The pretrained one
+    reads no covariates and has a size of its own.
     """
     if not left_open(config, scratch):
         return scratch
@@ -64,10 +64,14 @@ def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig
 
 
 def share_of(loss: float, other: float) -> float:
-    """The share of a forecast in the mean with another one: each counts by the inverse square of its loss."""
+    """The share of a forecast in the mean with another one, by the losses of both: 0 where its own is four times as large.
+
+    (b^2 - r a b) / (a^2 + b^2 - 2 r a b) for standard errors a, b and their correlation r (Bates & Granger 1969, equation 1).
+    """
     if np.isinf(loss) or np.isinf(other) or loss == other:
         return 0.5 if loss == other else float(np.isinf(other))
-    return other**2 / (loss**2 + other**2)
+    both = CORRELATION * loss * other
+    return float(np.clip((other**2 - both) / (loss**2 + other**2 - 2 * both), 0.0, 1.0))
 
 
 def left_open(config: FitConfig, fitted: Fitted) -> bool:

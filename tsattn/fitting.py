@@ -149,7 +149,8 @@ def _decisions(fitted: Fitted) -> list[Finding]:
     if settings.share:
         losses = settings.details["averaged"]
         compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-        message = f"{settings.share:.0%} of the pretrained network is mixed in; validation loss {compared}"
+        shares = f"{100 - 100 * settings.share:.0f} % the network from scratch, {100 * settings.share:.0f} % the pretrained one"
+        message = f"{shares}; validation loss {compared}"
         findings.append(Finding("mean", message, "pretrained=false", details={"share": settings.share, "losses": losses}))
     if settings.details["note"]:
         findings.append(Finding("validation", settings.details["note"], "trainer.max_steps=", "warning"))
