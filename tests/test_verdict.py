@@ -17,6 +17,7 @@ def judged(
     windows: int = 4,
     num_rows: int = 100,
     reason: str = "",
+    trusted: bool = False,
 ) -> verdict.Verdict:
     """The verdict on windows where the last value has error `naive` and drift one more; one series unless said otherwise."""
     num = windows if network is None else len(network)
@@ -25,7 +26,7 @@ def judged(
         errors["network"] = np.array(network)
     members = np.zeros(num, np.int64) if series is None else np.array(series)
     origins = np.array([int((members[:i] == member).sum()) for i, member in enumerate(members)])
-    return judge(errors, members, origins, num_rows=num_rows, reason=reason)
+    return judge(errors, members, origins, num_rows=num_rows, reason=reason, trusted=trusted)
 
 
 # errors of the network beside 1.0 of the last value, in the windows of one series: mean difference, t interval by hand
@@ -51,6 +52,15 @@ def test_the_decision_is_that_of_the_interval_and_the_smaller_error_answers(netw
     low, high = found.interval
     assert low <= difference <= high
     assert {"use it": high < 0, "do not use it": low > 0, "no clear difference": low <= 0 <= high}[decision]
+
+
+@pytest.mark.parametrize(("network", "difference", "decision", "answer"), DECISIONS)
+def test_a_trusted_model_answers_unless_it_is_clearly_worse(network, difference, decision, answer):
+    found = judged(network, trusted=True)
+    assert found.decision == decision
+    assert found.answer == ("last_value" if decision == "do not use it" else "network")
+    surprising = found.answer != answer
+    assert ("; the attention model answers, as on other data it mostly was better. On 4 held-out" in found.text) == surprising
 
 
 def test_the_interval_is_that_of_students_t_over_the_windows_of_one_series():

@@ -115,6 +115,7 @@ def verdict_of(draft: Fitted, windows: Windows, reason: str = "") -> Verdict:
         num_rows=draft.schema.num_rows,
         reason=reason,
         architecture=draft.settings.architecture,
+        trusted=bool(draft.settings.pretrained),
     )
     if judged.num_windows < MIN_VERDICT_WINDOWS:
         return judged

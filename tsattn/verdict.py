@@ -62,12 +62,14 @@ def judge(
     num_rows: int,
     reason: str = "",
     architecture: str | None = None,
+    trusted: bool = False,
 ) -> Verdict:
     """The verdict on per-window scaled errors, {rung: [N]}, NaN where a window cannot be scored.
 
     The network answers when its mean error is below that of the best baseline; "use it" needs the paired bootstrap interval of
-    the difference clear of zero, and three dates or more: at a single one, all series may share the same luck. `reason` says
-    why no network was trained, where none was.
+    the difference clear of zero, and three dates or more: at a single one, all series may share the same luck. A model that
+    is `trusted`, as it was better on other data, answers unless it is clearly worse: the best of five naive forecasts on a few
+    windows owes much to luck (`benchmarks/who_answers.py`). `reason` says why no network was trained, where none was.
     """
     scored = np.all([np.isfinite(e) for e in errors.values()], axis=0) if errors else np.zeros(0, bool)
     num = int(scored.sum())
@@ -86,7 +88,7 @@ def judge(
     low, high = difference_interval(errors[model][scored] - errors[best][scored], series[scored], origin[scored])
     few_dates = len(np.unique(origin[scored])) < MIN_VERDICT_WINDOWS
     decision = "no clear difference" if few_dates or low <= 0 <= high else "use it" if high < 0 else "do not use it"
-    answer = model if difference < 0 else best
+    answer = model if difference < 0 or (trusted and decision != "do not use it") else best
     text = _sentence(decision, model, answer, best, mase, num, (low, high), in_words(model, architecture))
     if model == PRETRAINED:
         text = f"{text} {reason}".rstrip()
@@ -132,7 +134,8 @@ def _sentence(
     if decision == "do not use it":
         return f"Do not use {called}: it is worse than a naive forecast, so {WORDS[best]} answers instead. {compared}"
     answers = called if answer == model else WORDS[answer]
-    return f"No clear difference between {called} and a naive forecast; {answers} answers. {compared}"
+    record = ", as on other data it mostly was better" if answer == model and mase[model] >= mase[best] else ""
+    return f"No clear difference between {called} and a naive forecast; {answers} answers{record}. {compared}"
 
 
 def _cannot_judge(num: int, mase: dict[str, float], num_rows: int, reason: str, model: str | None) -> Verdict:
