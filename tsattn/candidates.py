@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn import metrics, sizing
+from tsattn import metrics, sizing, zero_shot
 from tsattn.config import EncoderConfig, FitConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, select
@@ -55,7 +55,7 @@ def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig
     if not left_open(config, scratch):
         return scratch
     own = min(scratch.settings.details["validation_pinball"].values())
-    asked = replace(scratch, settings=replace(scratch.settings, pretrained=zero_shot_sha256(), share=1.0))
+    asked = replace(scratch, settings=replace(scratch.settings, pretrained=zero_shot.pretrained().sha256, share=1.0))
     other = loss_of(asked, panel, plan)
     share = share_of(other, own)
     mean = replace(asked, settings=replace(asked.settings, share=share))
@@ -87,16 +87,7 @@ def left_open(config: FitConfig, fitted: Fitted) -> bool:
 
 def asking_pretrained(settings: Settings) -> Settings:
     """The settings with the pretrained network as the model, and all that it can look back."""
-    from tsattn import zero_shot
-
-    return replace(settings, pretrained=zero_shot_sha256(), context_length=zero_shot.LONGEST)
-
-
-def zero_shot_sha256() -> str:
-    """Of the weights that ship."""
-    from tsattn import zero_shot
-
-    return zero_shot.pretrained().sha256
+    return replace(settings, pretrained=zero_shot.pretrained().sha256, context_length=zero_shot.LONGEST)
 
 
 def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> float:

@@ -256,8 +256,8 @@ class Forecaster:
     def pretrained(cls, horizon: int | None = None, *, quantiles: list[float] | None = None) -> Forecaster:
         """Forecasts without training: `Forecaster.pretrained().predict([2, 5, 10, 6, 8], horizon=1)`.
 
-        The network ships with tsattn and has learned from simulated series alone. It answers unless a naive forecast was clearly
-        better on held-out windows of the data; `verdict_` says so.
+        The network ships with tsattn and has learned from simulated series alone. It answers unless a naive forecast was
+        clearly better on held-out windows of the data; `verdict_` says so.
         """
         return cls(horizon, model=PRETRAINED, quantiles=quantiles)
 
