@@ -98,6 +98,15 @@ def test_an_unknown_key_of_another_version_names_both_versions(model):
         store.load(model)
 
 
+@pytest.mark.parametrize(("share", "pretrained"), [(1.5, "a" * 64), (-0.5, "a" * 64), (0.5, "")])
+def test_a_share_that_is_none_is_refused(model, share, pretrained):
+    values = config_of(model)
+    values["settings"] |= {"share": share, "pretrained": pretrained}
+    write_config(model, values)
+    with pytest.raises(ModelFolderError, match=f"settings.share is {share}, not a share from 0 to 1 beside a trained network"):
+        store.load(model)
+
+
 def test_a_newer_format_asks_for_a_newer_tsattn_whatever_else_is_in_the_folder(model):
     (model / "manifest.json").write_text('{"format": 3, "weights": "model.pt2"}')
     (model / "model.safetensors").unlink()
