@@ -149,3 +149,11 @@ def test_losses_of_the_pretrained_network_are_those_of_its_forecasts_from_the_ro
     first = seen[0]  # the validation windows: cuts one row apart
     assert first == list(range(first[0], first[0] + len(first)))
     assert first[-1] + 4 <= 90
+
+
+def test_series_that_begin_in_the_validation_rows_are_no_obstacle():
+    """Before their first validation window there is nothing to forecast from."""
+    late = table().iloc[-22:]  # of which the last 16 are for the verdict
+    both = pd.concat([table().assign(unique_id="long"), late.assign(unique_id="late"), table().assign(unique_id="other")])
+    losses = Forecaster(config=QUICK).fit(both).fitted_.settings.details["averaged"]
+    assert all(np.isfinite(loss) and loss > 0 for loss in losses.values())

@@ -54,11 +54,9 @@ def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig
     """
     if not left_open(config, scratch):
         return scratch
-    own = min(scratch.settings.details["validation_pinball"].values())
     asked = replace(scratch, settings=replace(scratch.settings, pretrained=zero_shot.pretrained().sha256, share=1.0))
-    other = loss_of(asked, panel, plan)
-    share = share_of(other, own)
-    mean = replace(asked, settings=replace(asked.settings, share=share))
+    own, other = loss_of(scratch, panel, plan), loss_of(asked, panel, plan)
+    mean = replace(asked, settings=replace(asked.settings, share=share_of(other, own)))
     losses = {"from scratch": own, "pretrained": other, "mean": loss_of(mean, panel, plan)}
     return replace(mean, settings=replace(mean.settings, details={**mean.settings.details, "averaged": losses}))
 
@@ -91,11 +89,13 @@ def asking_pretrained(settings: Settings) -> Settings:
 
 
 def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> float:
-    """Of a model on the validation windows, from the rows before them."""
+    """Of a model on the validation windows, from the rows before them; windows before which there is no value do not count."""
     series, cut = validation_windows(fitted, panel, plan)
     seen = select(panel, series, np.maximum(cut - rows_seen(fitted), 0), cut)
     quantiles = predict(fitted, seen, fitted.settings.horizon, rung).quantiles
-    return _loss(fitted, panel, plan, series, targets(panel, series, cut, fitted.settings.horizon), quantiles)
+    y = targets(panel, series, cut, fitted.settings.horizon)
+    y[np.isnan(quantiles).all(axis=(1, 2))] = np.nan
+    return _loss(fitted, panel, plan, series, y, quantiles)
 
 
 def _train_head(fitted: Fitted, panel: Panel, plan: Plan, config: FitConfig, head: str, reporting: Any) -> tuple[Fitted, float]:
