@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tsattn import Forecaster, candidates, zero_shot
+from tsattn import DataError, Forecaster, candidates, zero_shot
 from tsattn.config import EncoderConfig, FitConfig, PatchConfig, TrainerConfig
 from tsattn.data.panel import Panel
 from tsattn.fitted import LOOK_BACK, predict
@@ -157,3 +157,47 @@ def test_series_that_begin_in_the_validation_rows_are_no_obstacle():
     both = pd.concat([table().assign(unique_id="long"), late.assign(unique_id="late"), table().assign(unique_id="other")])
     losses = Forecaster(config=QUICK).fit(both).fitted_.settings.details["averaged"]
     assert all(np.isfinite(loss) and loss > 0 for loss in losses.values())
+
+
+def test_without_any_validation_window_both_count_the_same():
+    """A series that ended weeks ago, and a new one, each too short for its validation rows to hold a window."""
+    old = pd.DataFrame({"ds": pd.date_range("2024-02-18", periods=59), "y": [6.0, *[np.nan] * 57, 4.5], "unique_id": "old"})
+    new = pd.DataFrame({"ds": pd.date_range("2024-05-25", periods=10), "y": np.arange(10.0), "unique_id": "new"})
+    forecaster = Forecaster(config=replace(QUICK, horizon=3)).fit(pd.concat([old, new]))
+    settings = forecaster.fitted_.settings
+    assert settings.share == 0.5
+    assert settings.details["averaged"] == dict.fromkeys(("from scratch", "pretrained", "mean"), np.inf)
+    assert forecaster.predict()["forecast"].notna().all()
+
+
+def uneven(seed: int) -> tuple[pd.DataFrame, int]:
+    """Up to six series of any lengths, ends, kinds and gaps, and a horizon."""
+    random = np.random.default_rng(seed)
+    freq, longest = str(random.choice(["D", "W-MON", "MS", "h", "QS"])), int(random.integers(5, 120))
+    parts = []
+    for name in "abcdef"[: random.integers(1, 7)]:
+        length = int(random.choice([longest, random.integers(1, longest + 1), random.integers(1, 6)]))
+        kinds = (
+            random.normal(100, 10, length),
+            random.poisson(2, length),
+            np.full(length, 5),
+            np.cumsum(random.normal(size=length)),
+        )
+        y = np.where(random.random(length) < random.choice([0, 0, 0.1, 0.9]), np.nan, kinds[random.integers(4)].astype(float))
+        part = pd.DataFrame({"unique_id": name, "ds": pd.date_range(end="2024-06-03", periods=length, freq=freq), "y": y})
+        parts.append(part.iloc[: max(length - int(random.choice([0, 0, length // 2])), 1)])
+    return pd.concat(parts, ignore_index=True), int(random.choice([1, 3, 7, 12]))
+
+
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))])
+def test_uneven_series_are_answered_or_refused_in_words(seed):
+    table, horizon = uneven(seed)
+    try:
+        forecast = Forecaster(config=replace(QUICK, horizon=horizon)).fit(table).predict()
+    except DataError:
+        return
+    known = table.groupby("unique_id")["y"].count()
+    ids = forecast["unique_id"] if "unique_id" in forecast else pd.Series(known.index[0], forecast.index)
+    assert len(forecast) == horizon * len(known)
+    assert forecast["forecast"].isna().tolist() == (ids.map(known) == 0).tolist()
+    assert (np.diff(forecast.filter(regex="^q").dropna(), axis=1) >= 0).all()

@@ -89,8 +89,13 @@ def asking_pretrained(settings: Settings) -> Settings:
 
 
 def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> float:
-    """Of a model on the validation windows, from the rows before them; windows before which there is no value do not count."""
+    """Of a model on the validation windows, from the rows before them; infinite where none of them can be scored.
+
+    Windows before which there is no value do not count.
+    """
     series, cut = validation_windows(fitted, panel, plan)
+    if not len(series):
+        return np.inf
     seen = select(panel, series, np.maximum(cut - rows_seen(fitted), 0), cut)
     quantiles = predict(fitted, seen, fitted.settings.horizon, rung).quantiles
     y = targets(panel, series, cut, fitted.settings.horizon)
@@ -167,7 +172,12 @@ def validation_windows(fitted: Fitted, panel: Panel, plan: Plan) -> tuple[np.nda
 
 
 def _calibrate(fitted: Fitted, panel: Panel, plan: Plan, series: np.ndarray, cut: np.ndarray) -> float:
-    """Fit the intervals to the validation windows, in place, and return their pinball loss in units of the seasonal error."""
+    """Fit the intervals to the validation windows, in place, and return their pinball loss in units of the seasonal error.
+
+    Where there are no such windows they stay as trained, and the loss is infinite.
+    """
+    if not len(series):
+        return np.inf
     import torch
     from einops import rearrange
 
