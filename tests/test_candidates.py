@@ -75,15 +75,21 @@ def test_the_mean_is_taken_quantile_by_quantile(fitted):
 
 @pytest.mark.filterwarnings("ignore:horizon=7 is longer")
 @pytest.mark.parametrize("horizon", [4, 7], ids=["trained", "rolled"])
-def test_counts_are_whole_numbers_from_the_mean_too(horizon):
-    forecaster = Forecaster(config=QUICK).fit(table(counts=True))
-    network = replace(forecaster.verdict_, answer="network")
-    forecaster.fitted_ = replace(forecaster.fitted_, verdict=network)
-    levels = forecaster.predict(horizon=horizon).filter(regex="forecast|^q")
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("head", ["quantile", "negative_binomial"])
+def test_quantiles_of_counts_are_whole_numbers(head, mixed, horizon):
+    config = replace(QUICK, model=EncoderConfig(head=head, d_model=4, num_layers=1, num_heads=1, d_ff=4))
+    found = Forecaster(config=config).fit(table(counts=True))
+    share = {"share": 0.4, "pretrained": zero_shot.pretrained().sha256} if mixed else {}
+    settings = replace(found.fitted_.settings, **share)
+    found.fitted_ = replace(found.fitted_, settings=settings, verdict=replace(found.verdict_, answer="network"))
+    forecast = found.predict(horizon=horizon)
+    levels = forecast.filter(regex="forecast|^q")
     assert len(levels) == horizon
     assert (levels == levels.round()).all(axis=None)
     assert (levels >= 0).all(axis=None)
     assert (np.diff(levels.filter(regex="^q"), axis=1) >= 0).all()
+    assert (forecast["mean"] != forecast["mean"].round()).any()
 
 
 def test_the_mean_forecasts_the_same_from_its_folder(fitted, tmp_path):

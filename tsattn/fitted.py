@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsattn import baselines
+from tsattn import baselines, zero_shot
 from tsattn.config import ModelConfig
 from tsattn.data.panel import Panel, right_aligned, section, select
 from tsattn.rolling import rolled, windows_at_once
@@ -110,6 +110,8 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
         answer = _predict_network(fitted, panel, horizon) if rung == NETWORK else _predict_pretrained(fitted, panel, horizon)
         if rung == NETWORK and settings.share:
             answer = _mean_with_pretrained(fitted, panel, horizon, answer)
+        if rung == NETWORK and schema.integer:
+            answer = answer._replace(quantiles=zero_shot.whole_numbers(answer.quantiles, settings.levels))
         silent = ~in_sight(fitted, panel)
         _check_finite(answer, panel, ~silent)
         if silent.any():  # nothing in the context to forecast from
@@ -144,31 +146,22 @@ def rows_seen(fitted: Fitted) -> int:
 
 def _predict_pretrained(fitted: Fitted, panel: Panel, horizon: int) -> Prediction:
     """The network that ships with tsattn."""
-    from tsattn import zero_shot
-
     return Prediction(*zero_shot.forecast(panel, horizon, levels=fitted.settings.levels, integer=fitted.schema.integer))
 
 
 def _check_weights(fitted: Fitted) -> None:
     """Raise a ValueError where the pretrained network no longer is the one that was asked before."""
-    from tsattn import zero_shot
-
     if zero_shot.pretrained().sha256 != fitted.settings.pretrained:
         raise ValueError("this folder was made with other pretrained weights than this tsattn has: make it again")
 
 
 def _mean_with_pretrained(fitted: Fitted, panel: Panel, horizon: int, own: Prediction) -> Prediction:
-    """The mean of the trained network and of the pretrained one, asked once, quantile by quantile; counts are whole numbers."""
-    from tsattn import zero_shot
-
+    """The mean of the trained network and of the pretrained one, asked once, quantile by quantile."""
     settings = fitted.settings
     recent = select(panel, np.arange(len(panel.ids)), np.maximum(panel.lengths - LOOK_BACK, 0))
     other = Prediction(*zero_shot.forecast(recent, horizon, levels=settings.levels, aids=zero_shot.NO_AIDS))
     mean, quantiles = (a + np.where(np.isnan(b), 0.0, settings.share * (b - a)) for a, b in zip(own, other, strict=True))
-    if fitted.schema.integer:
-        mean = np.maximum(mean, 0.0)
-        quantiles = zero_shot.whole_numbers(quantiles, settings.levels, quantiles[..., settings.levels.index(0.5)])
-    return Prediction(mean, quantiles)
+    return Prediction(np.maximum(mean, 0.0) if fitted.schema.integer else mean, quantiles)
 
 
 def _check_finite(answer: Prediction, panel: Panel, seen: np.ndarray) -> None:

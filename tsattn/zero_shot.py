@@ -183,11 +183,13 @@ def _one_way(y: np.ndarray) -> bool:
     return bool(total > 0) and all(away[m:] @ away[:-m] < SEASONAL * total for m in lags)
 
 
-def whole_numbers(quantiles: np.ndarray, levels: tuple[float, ...], median: np.ndarray) -> np.ndarray:
-    """Quantiles [S, H, Q] of counts, at least 0: the median [S, H] to the nearest whole number, the others towards it.
+def whole_numbers(quantiles: np.ndarray, levels: tuple[float, ...], median: np.ndarray | None = None) -> np.ndarray:
+    """Quantiles [S, H, Q] of counts, at least 0: the median to the nearest whole number, the others towards it.
 
-    An interval keeps the whole numbers that it held; rounded to the nearest or outwards it would hold too many.
+    An interval keeps the whole numbers that it held; rounded to the nearest or outwards it would hold too many. The median
+    [S, H] is that among the quantiles where it is not given.
     """
+    median = quantiles[..., levels.index(0.5)] if median is None else median
     quantiles, middle = np.maximum(quantiles, 0.0), np.rint(np.maximum(median, 0.0))[..., None]
     side = np.sign(np.array(levels) - 0.5)
     lower, upper = np.minimum(np.ceil(quantiles), middle), np.maximum(np.floor(quantiles), middle)
