@@ -19,7 +19,7 @@ from tsattn.ladder import targets, units_of_error
 from tsattn.verdict import NETWORK
 
 MAX_VALIDATION_WINDOWS = 1000
-CORRELATION = 0.25  # taken for that of the errors of two networks; from 0 to .5 panels differed by .3 % (`benchmarks/README.md`)
+CORRELATION = 0.25  # of the errors of two networks, assumed; from 0 to .5 panels differed by .3 % (`benchmarks/README.md`)
 
 
 class Plan(NamedTuple):
