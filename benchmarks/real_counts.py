@@ -59,6 +59,7 @@ def run(data: Path, name: str, seed: int) -> dict[str, Any]:
         "panel": name,
         "seed": seed,
         "protocol": panel,
+        "scored": int(table["y"].notna().sum()),
         "seconds": seconds,
         "scores": {row["model"]: {k: v for k, v in row.items() if k != "model"} for row in result.scores.to_dict("records")},
         "network_minus": compared,
@@ -77,11 +78,14 @@ def _threads() -> int:
 
 
 def peer_scores(name: str, data: Path) -> dict[str, dict[str, float]]:
-    """MASE and WAPE of the peers' forecasts on our windows, and of our network on the same; empty without their file."""
+    """MASE and WAPE of the peers' forecasts on our windows, and of our network on the same.
+
+    Without the file of their forecasts, those of an earlier run that `peers.json` holds.
+    """
     path = RESULTS / f"{name}_classical.parquet"
     ours = RESULTS / f"{name}_0_windows.parquet"
     if not path.exists() or not ours.exists():
-        return {}
+        return json.loads((RESULTS / "peers.json").read_text()).get(name, {})
     panel = json.loads((data / "panels.json").read_text())["panels"][name]
     table = pd.read_parquet(ours)
     peers = pd.read_parquet(path)
@@ -124,12 +128,12 @@ def write_table(data: Path) -> str:
         if not runs:
             continue
         windows = runs[0]["scores"]["forecast"]["windows"]
-        scored = int(pd.read_parquet(RESULTS / f"{name}_{runs[0]['seed']}_windows.parquet")["y"].notna().sum())
-        pooled += [(r["scores"]["network"]["coverage80"], scored) for r in runs]
+        steps = windows * runs[0]["protocol"]["horizon"]
+        pooled += [(r["scores"]["network"]["coverage80"], r.get("scored", steps)) for r in runs]
         for rung in RUNGS:
             lines.append(_row(name, rung, runs, windows))
         peers = peer_scores(name, data)
-        ours = peers["network"]["MASE"] if peers else float("nan")
+        ours = peers["network"]["MASE"] if "network" in peers else float("nan")
         for peer, score in peers.items():
             if peer in ("AutoETS", "Theta"):
                 same = "" if score["windows"] == windows else f", {score['windows']} windows; attention {ours:.3f}"
