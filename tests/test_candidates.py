@@ -74,18 +74,17 @@ def test_the_mean_is_taken_quantile_by_quantile(fitted):
 
 
 @pytest.mark.filterwarnings("ignore:horizon=7 is longer")
-@pytest.mark.parametrize("horizon", [4, 7], ids=["trained", "rolled"])
 @pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("head", ["quantile", "negative_binomial"])
-def test_quantiles_of_counts_are_whole_numbers(head, mixed, horizon):
+def test_quantiles_of_counts_are_whole_numbers_when_rolled_too(head, mixed):
     config = replace(QUICK, model=EncoderConfig(head=head, d_model=4, num_layers=1, num_heads=1, d_ff=4))
     found = Forecaster(config=config).fit(table(counts=True))
     share = {"share": 0.4, "pretrained": zero_shot.pretrained().sha256} if mixed else {}
     settings = replace(found.fitted_.settings, **share)
     found.fitted_ = replace(found.fitted_, settings=settings, verdict=replace(found.verdict_, answer="network"))
-    forecast = found.predict(horizon=horizon)
+    forecast = found.predict(horizon=7)
     levels = forecast.filter(regex="forecast|^q")
-    assert len(levels) == horizon
+    assert len(levels) == 7
     assert (levels == levels.round()).all(axis=None)
     assert (levels >= 0).all(axis=None)
     assert (np.diff(levels.filter(regex="^q"), axis=1) >= 0).all()
@@ -195,7 +194,7 @@ def uneven(seed: int) -> tuple[pd.DataFrame, int]:
     return pd.concat(parts, ignore_index=True), int(random.choice([1, 3, 7, 12]))
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))])
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 200))])
 def test_uneven_series_are_answered_or_refused_in_words(seed):
     table, horizon = uneven(seed)
     try:
