@@ -159,12 +159,18 @@ def compare(jobs: list[Job]) -> None:
     names = comparison.variants([job.overrides for job in jobs])
     folders = [Path(job.config.output) for job in jobs]
     runs = [
-        comparison.read_run(folder, variant=name, data=job.config.input or job.config.dataset.path or job.config.dataset.name)
+        comparison.read_run(folder, variant=name, data=data_of(job.config))
         for folder, name, job in zip(folders, names, jobs, strict=True)
     ]
     groups = comparison.compare(runs)
     paths = comparison.write(groups, folders[0].parent)
     print(f"\n{comparison.to_markdown(groups)}\nThis comparison is in {printable(' and '.join(map(str, paths)))}")
+
+
+def data_of(config: TrainConfig) -> str:
+    """What names the data of a run: its file, or its data set where that has a name of its own."""
+    path = config.dataset.path if config.dataset.name == "csv" else None
+    return config.input or path or config.dataset.name
 
 
 def is_done(folder: Path, config: TrainConfig, data: Any) -> bool:
