@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import report
 
 from tsattn import candidates, evaluation, fitting, tables, zero_shot
 from tsattn.config import EncoderConfig, FitConfig, ReadConfig, TrainerConfig
@@ -179,12 +180,7 @@ def main() -> None:
         result = run(arguments.data, name)
         path.write_text(json.dumps(result, indent=1, default=str) + "\n")
         print(name, {way: round(result["scores"][way]["MASE"], 3) for way in WAYS}, result["seconds"], flush=True)
-    readme = HERE / "README.md"
-    begin, end = "<!-- means: begin -->", "<!-- means: end -->"
-    text = readme.read_text()
-    before, after = text.split(begin)[0], text.split(end)[1]
-    readme.write_text(f"{before}{begin}\n{write_table()}\n{end}{after}")
-    print(f"table: {readme}")
+    report.put("means", write_table())
 
 
 if __name__ == "__main__":

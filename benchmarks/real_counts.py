@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import report
 
 from tsattn import evaluation, metrics, verdict
 from tsattn.config import FitConfig, ReadConfig
@@ -179,12 +180,7 @@ def main() -> None:
             result = run(arguments.data, name, seed)
             path.write_text(json.dumps(result, indent=1, default=str) + "\n")
             print(name, seed, f"{result['seconds']:.0f} s", result["text"], flush=True)
-    readme = HERE / "README.md"
-    begin, end = "<!-- real_counts: begin -->", "<!-- real_counts: end -->"
-    text = readme.read_text()
-    before, after = text.split(begin)[0], text.split(end)[1]
-    readme.write_text(f"{before}{begin}\n{write_table(arguments.data)}\n{end}{after}")
-    print(f"table: {readme}")
+    report.put("real_counts", write_table(arguments.data))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import report
 
 from tsattn import metrics
 from tsattn.config import FitConfig, ReadConfig
@@ -114,11 +115,7 @@ def main() -> None:
             found.append(one)
             print(name, {way: round(error, 3) for way, error in one["errors"].items()}, flush=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    readme = HERE / "README.md"
-    begin, end = "<!-- who_answers: begin -->", "<!-- who_answers: end -->"
-    text = readme.read_text()
-    readme.write_text(f"{text.split(begin)[0]}{begin}\n{write_table(found)}\n{end}{text.split(end)[1]}")
-    print(f"table: {readme}")
+    report.put("who_answers", write_table(found))
 
 
 if __name__ == "__main__":

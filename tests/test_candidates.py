@@ -62,6 +62,14 @@ def test_shares_worked_out_by_hand(loss, other, share):
     assert candidates.share_of(loss, other) == pytest.approx(share)
 
 
+def test_a_network_that_is_far_better_stays_alone(monkeypatch):
+    monkeypatch.setattr(candidates, "share_of", lambda *_: 0.0)
+    forecaster = Forecaster(config=QUICK).fit(table())
+    assert (forecaster.fitted_.settings.share, forecaster.fitted_.settings.pretrained) == (0.0, "")
+    [found] = [finding for finding in forecaster.findings_ if finding.topic == "mean"]
+    assert found.message.startswith("100 % the network from scratch, 0 % the pretrained one; validation loss from scratch")
+
+
 def test_the_mean_is_taken_quantile_by_quantile(fitted):
     """Of one pass of the pretrained network over the last rows, and of the trained one."""
     found, y = fitted.fitted_, table(1100)["y"].to_numpy()

@@ -56,7 +56,8 @@ def with_pretrained(scratch: Fitted, panel: Panel, plan: Plan, config: FitConfig
         return scratch
     asked = replace(scratch, settings=replace(scratch.settings, pretrained=zero_shot.pretrained().sha256, share=1.0))
     own, other = loss_of(scratch, panel, plan), loss_of(asked, panel, plan)
-    mean = replace(asked, settings=replace(asked.settings, share=share_of(other, own)))
+    share = share_of(other, own)
+    mean = replace(asked, settings=replace(asked.settings, share=share)) if share else scratch
     losses = {"from scratch": own, "pretrained": other, "mean": loss_of(mean, panel, plan)}
     return replace(mean, settings=replace(mean.settings, details={**mean.settings.details, "averaged": losses}))
 

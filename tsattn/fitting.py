@@ -137,7 +137,7 @@ def _why_no_network(config: FitConfig | None, num_windows: int, num_verdict: int
 
 
 def _decisions(fitted: Fitted) -> list[Finding]:
-    """What training decided: which candidate, head and number of steps."""
+    """What training decided: head, number of steps, and how much the pretrained network counts beside it."""
     settings = fitted.settings
     if fitted.network is None:
         return []
@@ -146,7 +146,7 @@ def _decisions(fitted: Fitted) -> list[Finding]:
     compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
     chosen = f"the {settings.model.head} head after {settings.steps} steps; validation loss {compared}"
     findings = [Finding("head", chosen, "model.head=", details={"head": settings.model.head, "losses": losses})]
-    if settings.share:
+    if "averaged" in settings.details:
         losses = settings.details["averaged"]
         compared = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         shares = f"{100 - 100 * settings.share:.0f} % the network from scratch, {100 * settings.share:.0f} % the pretrained one"
