@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tsattn import DataError, Forecaster, candidates, zero_shot
+from tsattn import DataError, Forecaster, candidates, verdict, zero_shot
 from tsattn.config import EncoderConfig, FitConfig, PatchConfig, TrainerConfig
 from tsattn.data.panel import Panel
 from tsattn.fitted import LOOK_BACK, predict
@@ -70,6 +70,19 @@ def test_a_network_that_is_far_better_stays_alone(monkeypatch):
     assert found.message.startswith("100 % the network from scratch, 0 % the pretrained one; validation loss from scratch")
 
 
+@pytest.mark.parametrize(("config", "trusted"), [(QUICK, True), (replace(QUICK, pretrained=False), False)])
+def test_only_a_model_with_the_pretrained_network_in_it_is_trusted(monkeypatch, config, trusted):
+    seen, plain = [], verdict.judge
+
+    def recorded(*errors, trusted, **options):
+        seen.append(trusted)
+        return plain(*errors, trusted=trusted, **options)
+
+    monkeypatch.setattr(verdict, "judge", recorded)
+    Forecaster(config=config).fit(table())
+    assert seen == [trusted]
+
+
 def test_the_mean_is_taken_quantile_by_quantile(fitted):
     """Of one pass of the pretrained network over the last rows, and of the trained one."""
     found, y = fitted.fitted_, table(1100)["y"].to_numpy()
@@ -100,8 +113,8 @@ def test_quantiles_of_counts_are_whole_numbers_when_rolled_too(head, mixed):
 
 
 def test_the_mean_forecasts_the_same_from_its_folder(fitted, tmp_path):
-    verdict = replace(fitted.fitted_.verdict, answer="network")  # a naive forecast would be the same from any folder
-    fitted.fitted_ = replace(fitted.fitted_, verdict=verdict)
+    network = replace(fitted.fitted_.verdict, answer="network")  # a naive forecast would be the same from any folder
+    fitted.fitted_ = replace(fitted.fitted_, verdict=network)
     fitted.save(tmp_path / "model")
     loaded = Forecaster.load(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.predict(table()), fitted.predict())
