@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,3 +92,10 @@ def waves_csv(two_waves: pd.DataFrame, tmp_path: Path) -> Path:
     path = tmp_path / "waves.csv"
     two_waves.to_csv(path, index=False)
     return path
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -240,13 +240,9 @@ def whole_blocks(fitted: Fitted, horizon: int) -> int:
 
 
 def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horizon: int) -> Prediction:
-    """Forecast [S, L, 1] contexts in blocks of the trained horizon (`rolling.rolled`).
-
-    Counts stay at least 0, and those of a head of counts whole.
-    """
+    """Forecast [S, L, 1] contexts in blocks of the trained horizon (`rolling.rolled`); counts stay at least 0."""
     settings, integer = fitted.settings, fitted.schema.integer
     head = settings.model.head if settings.model is not None else ""
-    side = np.sign(np.array(settings.levels) - 0.5)
     length, means = context.shape[1], []
 
     def ask(known: np.ndarray, begin: int) -> np.ndarray:
@@ -256,8 +252,6 @@ def roll(fitted: Fitted, context: np.ndarray, features: np.ndarray | None, horiz
         return block
 
     def allowed(quantiles: np.ndarray) -> np.ndarray:
-        if integer and head == "negative_binomial":
-            quantiles = np.where(side < 0, np.floor(quantiles), np.ceil(quantiles))
         return np.maximum(quantiles, 0) if integer else quantiles
 
     quantiles = rolled(ask, context, horizon, settings.levels, longest=length, allowed=allowed)

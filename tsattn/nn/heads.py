@@ -176,12 +176,10 @@ class NegativeBinomialHead(WidenedHead):
         return masked_mean(negative_binomial_nll(y, mean, dispersion).float(), observed)
 
     def quantiles(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V Q"]:
-        """Whole numbers: the smallest k with P(Y <= k) >= level; widened outwards to whole numbers and never below 0."""
+        """The smallest k with P(Y <= k) >= level, spread around the median to the nearest whole numbers and never below 0."""
         mean, dispersion = (part.detach().cpu().numpy() for part in self.parameters_of(raw, scale))
         exact = torch.from_numpy(negative_binomial_quantiles(mean, dispersion, self.levels)).to(raw.device)
-        spread = self.spread(exact)
-        outward = torch.cat([spread[..., : self.middle].floor(), spread[..., self.middle :].ceil()], dim=-1)
-        return outward.clamp(min=0)
+        return self.spread(exact).round().clamp(min=0)
 
     def mean(self, raw: Float[Tensor, "B H V R"], scale: Scale) -> Float[Tensor, "B H V"]:
         return self.parameters_of(raw, scale)[0]
