@@ -15,13 +15,15 @@ TABLE = {"context": 96, "horizon": 28, "rows": 200}  # of each of the many serie
 def forecasting(run: Run) -> dict[str, Any]:
     """1,000 series of 512 and a single one, 64 steps ahead, nine quantiles, tensor to tensor; best dtype and batch of each."""
     many = run.size(1000, 20)
-    both = {
-        "many": {"series": many, "batches": run.size([50, 100, 250, 1000], [10]), "times": 1},
-        "one": {"series": 1, "batches": [1], "times": run.size(30, 2)},
+    together = {"series": many, "batches": run.size([50, 100, 250, 1000], [10]), "times": 1}
+    questions = {
+        "many": {"shape": "two_million", **together},
+        "long_tokens": {"shape": "long_tokens", **together},
+        "one": {"shape": "two_million", "series": 1, "batches": [1], "times": run.size(30, 2)},
     }
     figures, facts = {}, {}
-    for name, sizes in both.items():
-        settings = {"shape": run.size("two_million", "tiny"), "context": 512, "horizon": 64, **sizes}
+    for name, asked_for in questions.items():
+        settings = {**asked_for, "shape": run.size(asked_for["shape"], "tiny"), "context": 512, "horizon": 64}
         with ExitStack() as stack:
             workers = {"ours": stack.enter_context(ours(run, "forecasting", "forecast", **settings))}
             if run.peers is not None:
@@ -30,7 +32,9 @@ def forecasting(run: Run) -> dict[str, Any]:
             facts[name] = {side: worker.facts for side, worker in workers.items()}
     return {
         "measured": {
-            "many": {side: rate(many, seconds) for side, seconds in figures["many"].items()},
+            **{
+                name: {side: rate(many, seconds) for side, seconds in figures[name].items()} for name in ("many", "long_tokens")
+            },
             "one": {side: measured(seconds, 1e3) for side, seconds in figures["one"].items()},
         },
         "details": facts,
@@ -48,6 +52,8 @@ def tables(run: Run) -> dict[str, Any]:
         if run.peers is not None:
             workers["peer"] = stack.enter_context(peer(run, "neuralforecast_speed", "predict_one", **one))
         single = alternate(workers, run.size(TURNS, 1))
+    with ours(run, "forecasting", "predict_one", left_open=True, **one) as worker:
+        mean = [worker.turn()["seconds"] for _ in range(run.size(TURNS, 1))]
     with ExitStack() as stack:
         settings = {"table": str(path), **TABLE}
         workers = {"ours": stack.enter_context(ours(run, "forecasting", "predict_table", **settings))}
@@ -64,6 +70,7 @@ def tables(run: Run) -> dict[str, Any]:
     return {
         "measured": {
             "one": {side: measured(seconds, 1e3) for side, seconds in single.items()},
+            "mean": {"ours": measured(mean, 1e3)},
             "share": {"ours": measured([100 - 100 * turn["forward"] / turn["seconds"] for turn in usual])},
             "outside": {side: measured(seconds) for side, seconds in outside.items()},
             "whole": {side: measured(seconds) for side, seconds in whole.items()},
@@ -118,15 +125,18 @@ def long_frame(num_series: int, num_rows: int) -> Any:
     return pd.DataFrame({"unique_id": np.repeat(names, num_rows), "ds": np.tile(days, num_series), "y": values})
 
 
-def answering(frame: Any, model: Any, *, context_length: int, horizon: int) -> Any:
-    """A forecaster whose network, trained for a step on `frame`, answers whatever the verdict says."""
+def answering(frame: Any, horizon: int, sizes: dict[str, Any]) -> Any:
+    """A forecaster whose network, trained for a step on `frame`, answers whatever the verdict says.
+
+    Where `sizes` (model, context_length) are left open, the answer is the mean with the pretrained network.
+    """
     from dataclasses import replace
 
     from tsattn import Forecaster
     from tsattn.config import FitConfig, TrainerConfig
 
     trainer = TrainerConfig(max_steps=1, validate_every=1, warmup_steps=0, progress=False)
-    config = FitConfig(horizon=horizon, context_length=context_length, model=model, trainer=trainer, refit=False)
+    config = FitConfig(horizon=horizon, trainer=trainer, refit=False, **sizes)
     forecaster = Forecaster(config=config).fit(frame)
     assert forecaster.fitted_.network is not None
     verdict = replace(forecaster.fitted_.verdict, answer="network")
@@ -135,7 +145,7 @@ def answering(frame: Any, model: Any, *, context_length: int, horizon: int) -> A
 
 
 def predict_one(settings: dict[str, Any], turn: Turn) -> None:
-    """`Forecaster.predict(frame)` of one series of ETTh1 with the encoder shaped as PatchTST, warm."""
+    """`Forecaster.predict(frame)` of one series of ETTh1, warm: the encoder shaped as PatchTST, or the mean of two networks."""
     import pandas as pd
 
     from speed_parts import shapes
@@ -144,7 +154,9 @@ def predict_one(settings: dict[str, Any], turn: Turn) -> None:
     panel = shapes.etth1(settings["data"])
     times = pd.date_range("2016-07-01", periods=shapes.ROWS, freq="h")
     one = pd.DataFrame({"unique_id": "OT", "ds": times, "y": panel.values[-shapes.ROWS :, 0].astype("float64")})
-    forecaster = answering(one, shape.model, context_length=shape.context_length, horizon=shape.horizon)
+    sizes = {} if settings.get("left_open") else {"model": shape.model, "context_length": shape.context_length}
+    forecaster = answering(one, shape.horizon, sizes)
+    assert (forecaster.fitted_.settings.share > 0) == (not sizes)
     in_turns(turn, lambda: forecaster.predict(one), times=settings["times"], warm=3)
 
 
@@ -173,7 +185,7 @@ def predict_table(settings: dict[str, Any], turn: Turn) -> None:
     table = pd.read_parquet(settings["table"])
     few = table[table["unique_id"] < "series_000010"]
     model = usual_model(len(table)) if settings.get("usual") else small_model()
-    forecaster = answering(few, model, context_length=settings["context"], horizon=settings["horizon"])
+    forecaster = answering(few, settings["horizon"], {"model": model, "context_length": settings["context"]})
     network, inside = forecaster.fitted_.network, [0.0, 0.0]
     network.register_forward_pre_hook(lambda *_: inside.__setitem__(0, time.perf_counter()))
     network.register_forward_hook(lambda *_: inside.__setitem__(1, inside[1] + time.perf_counter() - inside[0]))
@@ -190,7 +202,7 @@ def memory(settings: dict[str, Any], turn: Turn) -> None:
     import gc
 
     frame = long_frame(settings["series"], 60)
-    forecaster = answering(frame.iloc[:600], small_model(), context_length=32, horizon=7)
+    forecaster = answering(frame.iloc[:600], 7, {"model": small_model(), "context_length": 32})
     gc.collect()
     before = rss()
     answer = forecaster.predict(frame)

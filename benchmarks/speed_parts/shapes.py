@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,12 @@ def two_million() -> Shape:
     return Shape(model, 512, 64, 256)
 
 
+def long_tokens() -> Shape:
+    """The same with 32 steps in a token: half of the tokens."""
+    shape = two_million()
+    return shape._replace(model=replace(shape.model, patch_length=32))
+
+
 def usual() -> Shape:
     """What `model=auto` gives hourly data of many rows."""
     model = PatchConfig(patch_length=12, d_model=64, num_layers=3, num_heads=4, d_ff=128, positional="rotary", head="quantile")
@@ -89,6 +96,7 @@ SHAPES = {
     "patchtst": like_patchtst,
     "transformer": like_transformer,
     "two_million": two_million,
+    "long_tokens": long_tokens,
     "usual": usual,
     "tiny": tiny,
 }

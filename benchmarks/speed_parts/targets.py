@@ -31,10 +31,12 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     ),
     "forecasting": (
         Target("many", "1,000 series of 512, 64 ahead, 9 quantiles, 2M parameters", "series/s", "Chronos-Bolt-tiny", least=4.0),
+        Target("long_tokens", "the same with 32 steps in a token", "series/s", "Chronos-Bolt-tiny", least=4.0),
         Target("one", "one series of 512, 64 ahead, 9 quantiles, 2M parameters", "ms", "Chronos-Bolt-tiny", most=0.36),
     ),
     "tables": (
         Target("one", "`predict(frame)` of one series of 14,400 rows", "ms", "neuralforecast", most=0.5),
+        Target("mean", "the same where the model is left open: the mean of two networks", "ms"),
         Target("share", "10,000 series, frame to frame, sizes of `model=auto`: time outside the forward pass", "%", most=50.0),
         Target("outside", "10,000 series, frame to frame, width 32, outside the forward pass", "s", "neuralforecast"),
         Target("whole", "10,000 series, frame to frame, width 32, all of it", "s", "neuralforecast"),
