@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import smoothing
 import torch
+from scipy.stats import nbinom
 
 from tsattn import baselines, zero_shot
 from tsattn.data.panel import Panel
@@ -34,6 +35,8 @@ SIX = ("m3_monthly", "m3_quarterly", "m3_yearly", "tourism_monthly", "tourism_qu
 CLASSICAL = ("AutoETS", "Theta")
 SAMPLE = 300
 SHORT, SHARE = 100, 0.3
+USUAL = (0.7, 0.9)  # what 80 % intervals should hold of a panel with so many values:
+MANY = 300
 
 
 class Series(NamedTuple):
@@ -180,7 +183,42 @@ def answer(data: Path, name: str, classical: Path | None, before: dict[str, Any]
     for key, members in (("mase", scored), ("mase_of_300", few)):
         kept = {method: before[key][method] for method in CLASSICAL if method in before.get(key, {})}
         found[key] = {**kept, **{way: float(error[members].mean()) for way, error in errors.items()}}
+    if found["points"] >= MANY and not USUAL[0] <= found["coverage"]["aids"] <= USUAL[1]:
+        quantiles = with_aids(series)
+        found["missed"] = {
+            "below": float((series.future < quantiles[..., 0]).sum() / found["points"]),
+            "above": float((series.future > quantiles[..., -1]).sum() / found["points"]),
+            "earlier": earlier(series),
+            "exact": held_by_exact_quantiles(series) if series.integer else None,
+        }
     return found | {"series": len(series.ids), "dropped": int((~scored).sum()), "five": five_points(series)}
+
+
+def earlier(series: Series) -> list[float]:
+    """What 80 % intervals hold up to four horizons before the end, while half of the series are long enough."""
+    held = []
+    for back in range(1, 5):
+        whole = [np.concatenate([past, future]) for past, future in zip(series.past, series.future, strict=True)]
+        known = [y[: -back * series.horizon] for y in whole if len(y) >= (back + 1) * series.horizon + 8]
+        if len(known) < len(whole) / 2:
+            break
+        future = np.stack([y[-series.horizon :] for y in known])
+        quantiles = asked([y[: -series.horizon] for y in known], series.horizon, integer=series.integer)
+        held.append(float(np.nanmean(inside(future, quantiles))))
+    return held
+
+
+def held_by_exact_quantiles(series: Series) -> float:
+    """What 80 % intervals of negative binomial distributions hold of themselves; moments of the last 24 values each."""
+    shares = []
+    for past in series.past:
+        y = past[~np.isnan(past)][-24:]
+        if len(y) and y.mean() > 0:
+            mean, variance = y.mean(), max(y.var(), 1.01 * y.mean())
+            exact = nbinom(mean**2 / (variance - mean), mean / variance)
+            low, high = exact.ppf(0.1), exact.ppf(0.9)
+            shares.append(exact.cdf(high) - exact.cdf(low - 1))
+    return float(np.mean(shares))
 
 
 def five_points(series: Series) -> dict[str, Any]:
@@ -257,6 +295,15 @@ def write_table(result: dict[str, Any]) -> None:
         f"{100 * five['coverage']:.1f} %. Weights {result['weights'][:12]}, {result['seconds']:.0f} s on {result['threads']} "
         "threads."
     )
+    missed = {name: found["missed"] for name, found in result["panels"].items() if "missed" in found}
+    if missed:
+        text += f"\n\nOf panels with {MANY} values and more, these are outside {USUAL[0]:.0%} to {USUAL[1]:.0%}:\n"
+    for name, why in missed.items():
+        back = ", ".join(f"{share:.2f}" for share in why["earlier"])
+        text += f"\n- {name}: {100 * why['below']:.1f} % lay below, {100 * why['above']:.1f} % above."
+        text += f" One horizon before the end, two, ...: {back}." if back else ""
+        if why["exact"] is not None:
+            text += f" Exact quantiles of negative binomial counts with the moments of each series hold {why['exact']:.2f}."
     write_between(HERE / "README.md", "zero_shot", "\n".join(lines) + f"\n{text}")
 
 
