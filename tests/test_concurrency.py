@@ -79,7 +79,7 @@ def test_eight_threads_that_forecast_other_tables_with_one_forecaster_get_what_o
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of Lightning, when a forecast in pandas puts back the filters of before
+@pytest.mark.filterwarnings("ignore")  # those of Lightning come up when a forecast in pandas puts back the filters of before
 def test_fits_forecasts_and_loads_at_once_are_those_made_one_after_the_other(trained, trained_folder, two_waves, dropping):
     config = [dropping(seed) for seed in (0, 1)]
     serial = [weights_sha256(Forecaster(config=c).fit(two_waves).fitted_) for c in config]

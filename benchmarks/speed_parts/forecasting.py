@@ -8,7 +8,7 @@ from typing import Any
 from speed_parts.turns import Turn, batched_turns, in_turns, peak_rss, rss, serve
 from speed_parts.workers import Run, alternate, asked, measured, ours, peer, rate
 
-TURNS = 5
+TURNS = 9
 TABLE = {"context": 96, "horizon": 28, "rows": 200}  # of each of the many series
 
 
