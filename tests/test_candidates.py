@@ -52,6 +52,22 @@ def test_both_count_by_their_losses(fitted):
     assert found.message.startswith(f"{own_share}network from scratch, {its_share}pretrained one; validation loss from scratch")
 
 
+def test_both_are_judged_by_the_windows_in_which_both_see_values(monkeypatch):
+    """After an outage longer than the context, what a naive forecast says in place of the network is no loss of either."""
+    scored, loss = [], candidates._loss
+
+    def watched(fitted, panel, plan, series, y, quantiles):
+        scored.append(np.isfinite(y).any(axis=1))
+        return loss(fitted, panel, plan, series, y, quantiles)
+
+    broken = table(360).assign(y=lambda rows: rows["y"].where((rows.index < 200) | (rows.index >= 270)))
+    monkeypatch.setattr(candidates, "_loss", watched)
+    Forecaster(config=replace(QUICK, horizon=7)).fit(broken)
+    _, own, other, mean = scored  # of the training, then of the three
+    assert 0 < own.sum() < len(own)
+    assert own.tolist() == other.tolist() == mean.tolist()
+
+
 @pytest.mark.parametrize(
     ("loss", "other", "share"),
     [(1.0, 1.0, 0.5), (1.0, 2.0, 3.5 / 4), (2.0, 1.0, 0.5 / 4), (4.0, 1.0, 0.0), (9.0, 1.0, 0.0), (1.0, 9.0, 1.0)]

@@ -88,7 +88,7 @@ def test_a_series_without_a_value_in_the_context_is_answered_by_a_naive_forecast
     config = FitConfig(trainer=TrainerConfig(max_steps=6, validate_every=3), model=EncoderConfig(head="quantile"))
     forecaster = Forecaster(horizon=5, config=config).fit(table)  # its verdict windows begin within the outage
     assert forecaster.fitted_.network is not None
-    network = replace(forecaster.fitted_, verdict=replace(forecaster.verdict_, answer="network", best_baseline="last_value"))
+    network = replace(forecaster.fitted_, verdict=replace(forecaster.verdict_, answer="network", best_baseline="drift"))
     frame = to_frame(to_rows(table.assign(y=table["y"].where(table["ds"] < "2023-10-01"))))  # nothing for four months
     answer = tables.forecast_table(network, frame, 5)
     assert answer["model"].tolist() == ["last_value"] * 5

@@ -80,6 +80,7 @@ def test_scikit_learn_clones_a_fitted_forecaster_into_an_unfitted_one():
 def test_the_representation_names_what_was_changed():
     assert repr(Forecaster()) == "Forecaster()"
     assert repr(Forecaster(3, seed=1)) == "Forecaster(horizon=3, seed=1)"
+    assert repr(Forecaster().set_params(quantiles=np.array([0.1, 0.9]))) == "Forecaster(quantiles=array([0.1, 0.9]))"
 
 
 def test_fit_returns_the_forecaster(two_waves, quick):

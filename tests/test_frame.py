@@ -552,3 +552,13 @@ def test_rows_that_are_absent_just_before_a_cut_off_are_what_the_whole_table_has
     np.testing.assert_array_equal(reached.df["y"], [1, 2, 3, 4, 5, 6, 7, 8, filled, filled])
     whole = frame_of(table, missing=rule)
     np.testing.assert_array_equal(reached.df["y"], whole.df["y"][:10])
+
+
+@pytest.mark.parametrize(("rule", "filled"), [("mask", np.nan), ("zero", 0.0), ("ffill", 3.0)])
+def test_a_blank_cell_at_a_cut_off_is_what_the_whole_table_has_there(rule, filled):
+    table = long(days(8))
+    table.loc[3, "y"] = np.nan
+    known = frame_of(table[table["ds"] < "2024-01-05"], missing=rule)
+    reached = up_to(known, pd.Series({"a": pd.Timestamp("2024-01-04")}), rule)
+    np.testing.assert_array_equal(reached.df["y"], [1, 2, 3, filled])
+    np.testing.assert_array_equal(reached.df["y"], frame_of(table, missing=rule).df["y"][:4])

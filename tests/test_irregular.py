@@ -119,6 +119,15 @@ def test_a_back_test_asks_for_the_times_of_the_rows_that_follow(trained, visits)
     assert len(table) == 2 * 2 * 4
 
 
+def test_a_usual_step_that_is_another_before_the_cut_off_is_no_hindrance(quick):
+    rng = np.random.default_rng(0)
+    when = pd.Timestamp("2024-03-01") + pd.to_timedelta(np.cumsum(rng.integers(60, 600, 60)), unit="s")
+    table = pd.DataFrame({"when": when, "reading": rng.normal(50, 5, 60)})
+    assert frame_of(table.iloc[:51]).freq != frame_of(table).freq
+    found = Forecaster(config=quick(model=TIMED, horizon=3)).fit(table, read=SKIP).backtest(windows=3)
+    assert found["when"].tolist() == table["when"].iloc[-9:].tolist()
+
+
 def test_what_comes_after_a_cut_off_has_no_say_but_its_times(visits, quick):
     changed = visits.copy()
     tail = changed.groupby("sensor").cumcount(ascending=False) < 4

@@ -214,6 +214,10 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         check_table_path(str(tmp_path))
     with pytest.raises(ValueError, match="is a folder"):
+        check_table_path(str(tmp_path / "results") + os.sep)
+    with pytest.raises(ValueError, match="written as CSV"):
+        check_table_path(str(tmp_path / "o.parquet.gz"))
+    with pytest.raises(ValueError, match="is a folder"):
         check_picture_path(str(tmp_path / "o.png"))
     with pytest.raises(ValueError, match=r"must end in \.png, \.svg, \.pdf"):
         check_picture_path(str(tmp_path / "o.jpg"))

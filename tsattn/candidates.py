@@ -14,7 +14,7 @@ from tsattn import metrics, sizing, zero_shot
 from tsattn.config import EncoderConfig, FitConfig
 from tsattn.data.findings import Finding
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import Fitted, Settings, build_network, predict, rows_seen, together
+from tsattn.fitted import Fitted, Settings, build_network, in_sight, predict, rows_seen, together
 from tsattn.ladder import targets, units_of_error
 from tsattn.verdict import NETWORK
 
@@ -92,7 +92,7 @@ def asking_pretrained(settings: Settings) -> Settings:
 def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> float:
     """Of a model on the validation windows, from the rows before them; infinite where none of them can be scored.
 
-    Windows before which there is no value do not count.
+    Windows in which the network sees no value do not count, whatever a naive forecast says in its place.
     """
     series, cut = validation_windows(fitted, panel, plan)
     if not len(series):
@@ -100,7 +100,7 @@ def loss_of(fitted: Fitted, panel: Panel, plan: Plan, rung: str = NETWORK) -> fl
     seen = select(panel, series, np.maximum(cut - rows_seen(fitted), 0), cut)
     quantiles = predict(fitted, seen, fitted.settings.horizon, rung).quantiles
     y = targets(panel, series, cut, fitted.settings.horizon)
-    y[np.isnan(quantiles).all(axis=(1, 2))] = np.nan
+    y[~in_sight(fitted, seen)] = np.nan
     return _loss(fitted, panel, plan, series, y, quantiles)
 
 

@@ -95,18 +95,17 @@ def backtest(
         if cutoff.empty:
             continue
         known = cut(rows, cutoff)
+        frame = to_frame(known, read, freq=None if fitted is None or refit else fitted.schema.freq)
+        if full.regular and frame.freq != full.freq:
+            raise DataError(
+                f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
+                f"table it is {full.freq}: choose fewer windows or a shorter horizon"
+            )
         if fitted is None or refit:
             learning = {"network": not pretrained, "pretrained": pretrained, "transformer": transformer}
             frame, fit = fit_rows(known, read, config, **learning, reporting=reporting)
             fitted = fit.fitted
             folds.append(describe_fold(cutoff, frame, fit))
-        else:
-            frame = to_frame(known, read, freq=fitted.schema.freq)
-        if frame.freq != full.freq:
-            raise DataError(
-                f"before the cut-off {calendar.written(cutoff.max())} the frequency looks like {frame.freq}, in the whole "
-                f"table it is {full.freq}: choose fewer windows or a shorter horizon"
-            )
         future = known_after(rows, cutoff, config, regular=full.regular)
         window, table = forecast_window(fitted, up_to(frame, cutoff, read.missing), full, cutoff, origin, future)
         scored.append(window)
@@ -154,14 +153,15 @@ def known_after(rows: Rows, cutoff: pd.Series, config: FitConfig, *, regular: bo
 def up_to(frame: Frame, cutoff: pd.Series, missing: str = "mask") -> Frame:
     """The frame with rows from the end of each series to its cut-off, where rows are absent just before it.
 
-    Their values are what `read.missing` makes of missing ones, as in the whole table, where later rows follow them.
+    Their values, and those of blank cells there, are what `read.missing` makes of missing ones, as in the whole table, where
+    later rows follow them.
     """
     last = frame.df.groupby("unique_id", sort=False)["ds"].last()
     step = calendar.parse(frame.freq)
     ends, limits = (calendar.ordinals(pd.Index(part), step) for part in (last, cutoff.loc[last.index]))
     absent = (limits - ends) // step.num
     if not absent.any():
-        return frame
+        return frame._replace(df=frame.df.assign(y=filled_onward(frame.df, missing)))
     stamps = calendar.grid(pd.Index(last), absent + 1, frame.freq)
     first = np.cumsum(absent + 1) - absent - 1
     rows = pd.DataFrame({"unique_id": np.repeat(last.index.to_numpy(), absent), "ds": np.delete(stamps, first), "y": np.nan})

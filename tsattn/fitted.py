@@ -19,6 +19,7 @@ from tsattn.verdict import MODELS, NETWORK, PRETRAINED, Verdict
 
 LEAST_PRETRAINED = 3  # known values from which the pretrained network forecasts
 LOOK_BACK = 1024  # rows that it reads beside a trained one
+FALLBACK = "last_value"  # answers for a series of which the network sees nothing, as after an outage longer than its context
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def predict(fitted: Fitted, panel: Panel, horizon: int, rung: str | None = None)
         silent = ~in_sight(fitted, panel)
         _check_finite(answer, panel, ~silent)
         if silent.any():  # nothing in the context to forecast from
-            naive = predict(fitted, select(panel, np.flatnonzero(silent)), horizon, fallback_of(fitted))
+            naive = predict(fitted, select(panel, np.flatnonzero(silent)), horizon, FALLBACK)
             answer.mean[silent], answer.quantiles[silent] = naive
         return answer
     values = panel.values[:, 0].astype(np.float64)
@@ -188,16 +189,11 @@ def in_sight(fitted: Fitted, panel: Panel) -> np.ndarray:
     return known[panel.indptr[1:]] - known[first] >= least
 
 
-def fallback_of(fitted: Fitted) -> str:
-    """The rung that answers for a series of which the network sees nothing, after an outage longer than its context."""
-    return fitted.verdict.best_baseline or "last_value"
-
-
 def rungs_that_answer(fitted: Fitted, panel: Panel) -> np.ndarray:
     """The rung that answers for each series, [S] of names."""
     answer = np.full(len(panel.ids), fitted.verdict.answer, dtype=object)
     if fitted.verdict.answer in MODELS:
-        answer[~in_sight(fitted, panel)] = fallback_of(fitted)
+        answer[~in_sight(fitted, panel)] = FALLBACK
     return answer
 
 

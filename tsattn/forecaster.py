@@ -280,7 +280,7 @@ class Forecaster:
         return self
 
     def __repr__(self) -> str:
-        changed = {name: value for name, value in self.get_params().items() if value != Forecaster().get_params()[name]}
+        changed = {name: value for name, value in self.get_params().items() if repr(value) != repr(getattr(Forecaster(), name))}
         return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def _fit_config(self) -> FitConfig:

@@ -12,7 +12,7 @@ import numpy as np
 from tsattn import metrics, verdict
 from tsattn.baselines import BASELINES, forecast_from
 from tsattn.data.panel import Panel, select
-from tsattn.fitted import Fitted, Prediction, fallback_of, in_sight, model_of, predict, rows_seen, together
+from tsattn.fitted import FALLBACK, Fitted, Prediction, in_sight, model_of, predict, rows_seen, together
 from tsattn.history import blocks, look_back, seasonal_scales
 from tsattn.sizing import MIN_VERDICT_WINDOWS, Parts
 from tsattn.verdict import PRETRAINED, Verdict
@@ -85,7 +85,7 @@ def _score_model(draft: Fitted, panel: Panel, which: np.ndarray, windows: Window
     y[silent] = np.nan
     _keep(windows, model, which, y, units, predict(draft, seen, horizon, model), draft.settings.levels)
     for scores in (windows.errors, windows.inside):
-        scores[model][which[silent]] = scores[fallback_of(draft)][which[silent]]
+        scores[model][which[silent]] = scores[FALLBACK][which[silent]]
 
 
 def _scored(panel: Panel, windows: Windows, units: np.ndarray, which: np.ndarray, horizon: int) -> np.ndarray:

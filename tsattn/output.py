@@ -34,9 +34,9 @@ def check_table_path(path: str | None, sources: Iterable[Any] = ()) -> None:
         return
     if path == "-":
         raise ValueError("output=-: name a file, or /dev/stdout for what is printed")
-    if os.path.isdir(path):
+    if os.path.isdir(path) or path.endswith(os.sep):
         raise ValueError(f"output={path} is a folder: name a file, for example {Path(path) / 'forecast.csv'}")
-    if Path(path).suffix.lower() in OTHER_FORMATS:
+    if Path(path).suffix.lower() in OTHER_FORMATS or path.lower().endswith((".parquet.gz", ".pq.gz")):
         raise ValueError(f"output={path}: tables are written as CSV (.csv, .csv.gz) or Parquet (.parquet)")
     check_place("output", path, sources)
 
