@@ -357,6 +357,14 @@ def test_a_back_test_of_its_folder_trains_nothing(tmp_path):
     fitted.save(tmp_path / "m")
     pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "m").backtest(table, windows=2), expected)
     assert {"pretrained", "network"} & set(expected.columns) == {"pretrained"}
+    assert Forecaster.load(tmp_path / "m").fit(table).fitted_.network is None
+
+
+def test_a_fit_to_too_few_rows_leaves_a_back_test_of_more_free_to_train(quick):
+    table = pd.DataFrame({"ds": range(1, 121), "y": waves(120).round(2)})
+    forecaster = Forecaster(config=quick(horizon=6)).fit(table[:12])
+    assert forecaster.fitted_.network is None
+    assert "network" in forecaster.backtest(table, windows=1).columns
 
 
 def test_the_verdict_compares_it_with_the_naive_forecasts():

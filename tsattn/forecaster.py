@@ -224,7 +224,7 @@ class Forecaster:
             windows=windows,
             step=step,
             refit=refit,
-            pretrained=self.model == PRETRAINED or self._untrained(),
+            pretrained=self.model == PRETRAINED,
             transformer=getattr(self, "transformer_", None),
             reporting=make_reporting(reporting),
         )
@@ -247,7 +247,9 @@ class Forecaster:
     def load(cls, folder: str | os.PathLike[str]) -> Forecaster:
         """A fitted forecaster from a model folder; raises ModelFolderError. It forecasts as the saved one did, to the bit."""
         stored = store.load(folder)
-        forecaster = cls(config=stored.config, horizon=stored.fitted.settings.horizon, seed=stored.config.seed)
+        settings = stored.fitted.settings
+        model = PRETRAINED if settings.pretrained and settings.model is None else "auto"  # that trains nothing again either
+        forecaster = cls(settings.horizon, model=model, config=stored.config, seed=stored.config.seed)
         forecaster.fitted_, forecaster.findings_ = stored.fitted, Findings(stored.findings)
         forecaster.config_, forecaster.read_ = stored.config, stored.read
         return forecaster
@@ -299,11 +301,6 @@ class Forecaster:
     def _covariates(self) -> CovariatesConfig:
         """As declared in the last fit, else in `config`."""
         return self.config_.covariates if hasattr(self, "config_") else self._fit_config().covariates
-
-    def _untrained(self) -> bool:
-        """Whether the pretrained network was asked without any training, as a folder tells."""
-        settings = self.fitted_.settings if hasattr(self, "fitted_") else None
-        return settings is not None and bool(settings.pretrained) and settings.model is None
 
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
