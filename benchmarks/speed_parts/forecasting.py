@@ -16,10 +16,12 @@ def forecasting(run: Run) -> dict[str, Any]:
     """1,000 series of 512 and a single one, 64 steps ahead, nine quantiles, tensor to tensor; best dtype and batch of each."""
     many = run.size(1000, 20)
     together = {"series": many, "batches": run.size([50, 100, 250, 1000], [10]), "times": 1}
+    single = {"series": 1, "batches": [1], "times": run.size(30, 2)}
     questions = {
         "many": {"shape": "two_million", **together},
-        "long_tokens": {"shape": "long_tokens", **together},
-        "one": {"shape": "two_million", "series": 1, "batches": [1], "times": run.size(30, 2)},
+        "many_long_tokens": {"shape": "long_tokens", **together},
+        "one": {"shape": "two_million", **single},
+        "one_long_tokens": {"shape": "long_tokens", **single},
     }
     figures, facts = {}, {}
     for name, asked_for in questions.items():
@@ -33,9 +35,12 @@ def forecasting(run: Run) -> dict[str, Any]:
     return {
         "measured": {
             **{
-                name: {side: rate(many, seconds) for side, seconds in figures[name].items()} for name in ("many", "long_tokens")
+                name: {
+                    side: rate(many, seconds) if name.startswith("many") else measured(seconds, 1e3)
+                    for side, seconds in sides.items()
+                }
+                for name, sides in figures.items()
             },
-            "one": {side: measured(seconds, 1e3) for side, seconds in figures["one"].items()},
         },
         "details": facts,
     }
