@@ -34,13 +34,11 @@ def forecasting(run: Run) -> dict[str, Any]:
             facts[name] = {side: worker.facts for side, worker in workers.items()}
     return {
         "measured": {
-            **{
-                name: {
-                    side: rate(many, seconds) if name.startswith("many") else measured(seconds, 1e3)
-                    for side, seconds in sides.items()
-                }
-                for name, sides in figures.items()
-            },
+            name: {
+                side: rate(many, seconds) if name.startswith("many") else measured(seconds, 1e3)
+                for side, seconds in sides.items()
+            }
+            for name, sides in figures.items()
         },
         "details": facts,
     }
