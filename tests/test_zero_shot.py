@@ -362,8 +362,9 @@ def test_a_back_test_of_its_folder_trains_nothing(tmp_path):
 
 def test_a_fit_to_too_few_rows_leaves_a_back_test_of_more_free_to_train(quick):
     table = pd.DataFrame({"ds": range(1, 121), "y": waves(120).round(2)})
-    forecaster = Forecaster(config=quick(horizon=6)).fit(table[:12])
+    forecaster = Forecaster(config=quick(horizon=6, head="auto")).fit(table[:12])
     assert forecaster.fitted_.network is None
+    assert forecaster.fitted_.settings.pretrained
     assert "network" in forecaster.backtest(table, windows=1).columns
 
 
